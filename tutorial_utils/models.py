@@ -19,6 +19,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -209,8 +210,7 @@ def swap_head(network: nn.Module, classes: int) -> nn.Linear:
         ValueError: if `classes` is not a whole number from 1.
         TypeError: if the network has no `classifier` or its last layer is not linear.
     """
-    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
-        raise ValueError(f"classes must be a whole number from 1, not {classes!r}")
+    _check_whole("classes", classes, 1)
     classifier = getattr(network, "classifier", None)
     if not isinstance(classifier, nn.Sequential) or len(classifier) == 0:
         raise TypeError(
@@ -316,7 +316,7 @@ def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0) -> in
             f"a kernel of {kernel} does not fit into {size} pixels with padding {padding} "
             f"({size + 2 * padding} in all): use a smaller kernel, more padding or a larger picture"
         )
-    return (size + 2 * padding - kernel) // stride + 1
+    return int((size + 2 * padding - kernel) // stride + 1)
 
 
 def receptive_field(kernels_and_strides: Iterable[tuple[int, int]]) -> list[int]:
@@ -340,7 +340,7 @@ def receptive_field(kernels_and_strides: Iterable[tuple[int, int]]) -> list[int]
         _check_whole("stride", stride, 1)
         field += (kernel - 1) * step
         step *= stride
-        fields.append(field)
+        fields.append(int(field))
     return fields
 
 
@@ -350,7 +350,7 @@ def _check_choice(what: str, given: object, allowed: tuple[str, ...]) -> None:
 
 
 def _check_whole(what: str, given: object, least: int) -> None:
-    if isinstance(given, bool) or not isinstance(given, int) or given < least:
+    if isinstance(given, bool) or not isinstance(given, Integral) or given < least:
         raise ValueError(f"{what} must be a whole number from {least}, not {given!r}")
 
 
