@@ -1,0 +1,45 @@
+# Ants and Bees. Two commands: `make lessons` runs the course, `make test` checks it.
+PYTHON ?= python3
+VENV ?= .venv
+PIP_FLAGS ?=
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help lessons test test-fast lab images notebooks results doctor clean
+
+help: ## Say what can be made (this text)
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+lessons: $(READY) ## Run all lessons into build/lessons, with HTML pages and a table of results
+	$(BIN)/python -m tutorial_utils lessons --out build
+
+test: $(READY) ## Run every test: style, package, all lessons by papermill and nbval
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+
+test-fast: $(READY) ## Run the tests that run no whole lesson
+	$(BIN)/python -m pytest -m "not lessons"
+
+lab: $(READY) ## Open JupyterLab at lesson 00
+	$(BIN)/python -m jupyterlab notebooks/00_start_here.ipynb
+
+doctor: $(READY) ## Say what this machine has: versions, device, pictures, weights
+	$(BIN)/python -m tutorial_utils doctor
+
+images: $(READY) ## Draw the figures in images/ again
+	$(BIN)/python images/make_images.py
+
+notebooks: $(READY) ## Run the lessons in place, so that the committed outputs are fresh
+	TUTORIAL_OFFLINE=1 ANTS_BEES_DIR= $(BIN)/python -m tutorial_utils lessons --in-place
+
+results: $(READY) ## Measure the README's table of results again (long; RESULTS_FLAGS="--seeds 3")
+	$(BIN)/python images/measure.py $(RESULTS_FLAGS)
+
+$(READY): requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps -e .
+	touch $@
+
+clean: ## Remove what was built (not the environment)
+	rm -rf build .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,32 @@
+"""What the lessons of "Ants and Bees" share.
+
+Modules, from the ground floor up; each imports only from floors below:
+places, sketchbook | data, models | features, training, evaluation | plots, lesson | experiments.
+They load when first used, so that ``import tutorial_utils`` costs next to nothing.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+__all__ = [
+    "data",
+    "evaluation",
+    "experiments",
+    "features",
+    "lesson",
+    "models",
+    "places",
+    "plots",
+    "sketchbook",
+    "training",
+]
+
+
+def __getattr__(name: str):
+    if name in __all__:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {__all__}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
