@@ -1,0 +1,128 @@
+"""The command line: `python -m tutorial_utils doctor | fetch | draw | lessons`."""
+
+import argparse
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tutorial_utils import __version__
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code: 0, 1 for a failure, 2 for wrong usage."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; what was finished is kept", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tutorial_utils", description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    doctor = commands.add_parser("doctor", help="say what this machine has")
+    doctor.set_defaults(run=_doctor)
+
+    fetch = commands.add_parser("fetch", help="get pictures and weights into the caches now")
+    fetch.set_defaults(run=_fetch)
+
+    draw = commands.add_parser("draw", help="draw the set of ants and bees into a folder")
+    draw.add_argument("folder", type=Path, help="gets train/{ants,bees} and val/{ants,bees}")
+    draw.add_argument("--seed", type=int, default=0, help="another seed, other pictures")
+    draw.set_defaults(run=_draw)
+
+    lessons = commands.add_parser("lessons", help="run all lessons and collect their results")
+    lessons.add_argument("--out", type=Path, default=Path("build"))
+    lessons.add_argument("--folder", type=Path, help="where the notebooks are")
+    lessons.add_argument("--in-place", action="store_true", help="write the notebooks' outputs")
+    lessons.add_argument("--only", default="", help="with --in-place: names that start with this")
+    lessons.add_argument(
+        "-p",
+        dest="parameters",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter for every lesson that has it, such as -p epochs=2",
+    )
+    lessons.set_defaults(run=_lessons)
+    return parser
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    import torch
+    import torchvision
+
+    from tutorial_utils import data, features, models, places
+
+    print(f"tutorial_utils {__version__}, Python {platform.python_version()}")
+    print(f"torch {torch.__version__}, torchvision {torchvision.__version__}")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    bf16 = "native" if features.native_bf16() else "emulated, so not used"
+    print(f"device: {device}, {os.cpu_count()} processors; bfloat16: {bf16}")
+    print(f"network: {'reached' if places.online() else 'none, ' + places.offline_reason()}")
+    data.load("auto")
+    for arch in models.ARCHS:
+        models.find_weights(arch, "auto")
+    return 0
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from tutorial_utils import data, models
+
+    pictures = data.load("auto")
+    kinds = [models.find_weights(arch, "auto").kind for arch in models.ARCHS]
+    if pictures.origin == "drawn" or "demo" in kinds:
+        print("not everything could be fetched; the lessons run with what is named above")
+    return 0
+
+
+def _draw(options: argparse.Namespace) -> int:
+    from tqdm.auto import tqdm
+
+    from tutorial_utils import sketchbook
+
+    if options.folder.exists() and any(options.folder.iterdir()):
+        raise ValueError(f"{options.folder} is not empty; name a new folder, nothing was written")
+    with tqdm(total=397, unit="picture") as bar:
+        sketchbook.write(options.folder, seed=options.seed, progress=lambda: bar.update())
+    print(f"drawn: {options.folder}; use it with ANTS_BEES_DIR={options.folder}")
+    return 0
+
+
+def _lessons(options: argparse.Namespace) -> int:
+    from tutorial_utils import experiments
+
+    folder = options.folder or experiments.NOTEBOOKS
+    if options.in_place:
+        experiments.refresh(folder, only=options.only)
+        return 0
+    parameters = dict(_pair(text) for text in options.parameters)
+    table = experiments.run_lessons(options.out, folder=folder, parameters=parameters)
+    print("\n".join(["", *(experiments.describe(row) for row in table.to_dict("records"))]))
+    print(f"\npages: {options.out}/lessons, table: {options.out}/results.csv")
+    failed = table[table.status == "error"]
+    for row in failed.to_dict("records"):
+        print(f"failed: {row['lesson']}: {row['error']}", file=sys.stderr)
+    return 1 if len(failed) else 0
+
+
+def _pair(text: str) -> tuple[str, object]:
+    from papermill.cli import _resolve_type  # the rule of papermill's own -p
+
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise ValueError(f"-p takes NAME=VALUE, got {text!r}; for example -p epochs=2")
+    return name, _resolve_type(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
