@@ -1,0 +1,77 @@
+"""The batch runner: one failing notebook stops nothing and is named with its cell and error."""
+
+import nbformat
+import pandas
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from tutorial_utils import experiments
+from tutorial_utils.__main__ import main
+
+REPORT = """
+from IPython.display import display
+display({"application/vnd.tutorial.result+json": {
+    "lesson": "x", "pictures": "drawings", "weights": "demo", "val_accuracy": 1 - 1 / number,
+    "peak_bytes": 2**30, "curves": {"AlexNet": [
+        {"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0,
+         "val_accuracy": 0.5}]}}, "text/plain": "x"}, raw=True)
+"""
+
+
+def write(path, *sources):
+    book = new_notebook(cells=[new_code_cell(source) for source in sources])
+    book.cells[0].metadata["tags"] = ["parameters"]
+    book.metadata = {"kernelspec": {"name": "python3", "display_name": "p", "language": "python"}}
+    nbformat.write(book, path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    write(folder / "00_bad.ipynb", "number = 1", "print('fine')", "1 / (number - 1)", REPORT)
+    write(folder / "01_good.ipynb", "number = 4", REPORT)
+    return folder
+
+
+def test_lessons_run_on_past_a_failure(folder, tmp_path):
+    table = experiments.run_lessons(tmp_path / "out", folder=folder)
+    assert list(table["status"]) == ["error", "ok"]
+    assert table["error"][0] == "cell 3: ZeroDivisionError: division by zero"
+    assert table["val_accuracy"][1] == "0.750"
+    assert table["peak_gib"][1] == 1.0
+    kept = pandas.read_csv(tmp_path / "out" / "results.csv")
+    assert list(kept["lesson"]) == ["00_bad", "01_good"]
+    for name in ("lessons/00_bad.html", "lessons/01_good.html", "curves.png"):
+        assert (tmp_path / "out" / name).stat().st_size > 1000
+
+
+def test_parameters_go_to_the_lessons_that_have_them(folder, tmp_path):
+    parameters = {"number": 2, "elsewhere": 3}
+    table = experiments.run_lessons(tmp_path / "out", folder=folder, parameters=parameters)
+    assert list(table["status"]) == ["ok", "ok"]
+    assert list(table["val_accuracy"]) == ["0.500", "0.500"]
+
+
+def test_the_command_exits_with_1_and_names_the_failure(folder, tmp_path, capsys):
+    code = main(["lessons", "--out", str(tmp_path / "out"), "--folder", str(folder)])
+    printed = capsys.readouterr()
+    assert code == 1
+    assert "failed: 00_bad: cell 3: ZeroDivisionError" in printed.err
+    assert "01_good" in printed.out
+
+
+def test_a_folder_without_lessons_is_an_error(tmp_path, capsys):
+    assert main(["lessons", "--folder", str(tmp_path)]) == 1
+    assert "no lessons (NN_name.ipynb) in" in capsys.readouterr().err
+
+
+def test_refresh_writes_clean_outputs_in_place(folder):
+    experiments.refresh(folder, only="01")
+    book = nbformat.read(folder / "01_good.ipynb", as_version=4)
+    assert [cell.execution_count for cell in book.cells] == [1, 2]
+    assert book.cells[0].metadata == {"tags": ["parameters"]}
+    assert set(book.metadata) == {"kernelspec", "language_info"}
+    assert experiments.read_result(folder / "01_good.ipynb")["val_accuracy"] == 0.75
+    untouched = nbformat.read(folder / "00_bad.ipynb", as_version=4)
+    assert untouched.cells[0].execution_count is None

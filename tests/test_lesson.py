@@ -1,0 +1,85 @@
+"""The lessons' frame: parameters are checked before any work, results come back whole."""
+
+import pytest
+
+from tutorial_utils import lesson
+
+GOOD = {
+    "arch": "alexnet",
+    "epochs": 12,
+    "batch_size": 20,
+    "lr": 1e-4,
+    "seed": 0,
+    "source": "auto",
+    "weights": "demo",
+}
+KINDS = {name: type(value) for name, value in GOOD.items()}
+
+
+def namespace(**changes) -> dict:
+    return {"__annotations__": KINDS, "In": [], "Out": {}, "exit": None} | GOOD | changes
+
+
+def test_good_parameters_pass_twice():
+    names = namespace()
+    lesson.check(names)
+    names["later"] = 3  # a learner's own variable, when the check is run again
+    lesson.check(names)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"epochs": 0}, "epochs must be a whole number from 1 to 1000, got 0"),
+        ({"epochs": 2.0}, "epochs must be a whole number from 1 to 1000, got 2.0"),
+        ({"epochs": True}, "epochs must be a whole number from 1 to 1000, got True"),
+        ({"batch_size": -1}, "batch_size must be a whole number from 1 to 1024, got -1"),
+        ({"seed": -5}, "seed must be a whole number from 0 to 4294967295, got -5"),
+        ({"lr": "abc"}, "lr must be a number above 0 and at most 1, got 'abc'"),
+        ({"lr": "1e-3"}, "write 1.0e-3: 1e-3 is read as text"),
+        ({"lr": float("nan")}, "lr must be a number above 0"),
+        ({"lr": 0}, "lr must be a number above 0"),
+        ({"arch": "lenet"}, "arch must be one of alexnet, vgg16, got 'lenet'"),
+        ({"weights": ""}, "weights must be one of auto, imagenet, demo, none, got ''"),
+        ({"source": "no/such/folder"}, "or a folder that exists, got 'no/such/folder'"),
+        ({"source": 3}, "source must be text, got 3"),
+    ],
+)
+def test_bad_values_are_refused(changes, said):
+    with pytest.raises(ValueError, match="must be") as caught:
+        lesson.check(namespace(**changes))
+    assert said in str(caught.value)
+
+
+def test_a_folder_is_a_source(tmp_path):
+    lesson.check(namespace(source=str(tmp_path)))
+
+
+def test_an_unknown_parameter_is_refused_with_the_nearest_name():
+    with pytest.raises(ValueError, match="unknown parameter 'epoch'.*did you mean 'epochs'"):
+        lesson.check(namespace(epoch=3))
+
+
+def test_other_parameters_are_checked_by_their_annotation():
+    names = {"__annotations__": {"images": int}, "images": "many"}
+    with pytest.raises(ValueError, match="images must be int, got 'many'"):
+        lesson.check(names)
+
+
+def test_without_a_parameters_cell_it_says_so():
+    with pytest.raises(ValueError, match="declares no parameters"):
+        lesson.check({"epochs": 3})
+
+
+def test_report_carries_results_and_figures(capsys, monkeypatch):
+    shown = []
+    monkeypatch.setattr(lesson, "display", lambda bundle, raw: shown.append(bundle))
+    lesson.report("06_training", pictures="drawings", val_accuracy=0.9, curves={"A": [1]})
+    result = shown[0][lesson.MIME]
+    assert result["lesson"] == "06_training"
+    assert result["val_accuracy"] == 0.9
+    assert result["curves"] == {"A": [1]}
+    assert 10 * 2**20 < result["peak_bytes"] < 2**40
+    assert set(result["versions"]) == {"python", "torch", "torchvision"}
+    assert "val_accuracy: 0.9" in shown[0]["text/plain"]
+    assert "curves" not in shown[0]["text/plain"]

@@ -1,0 +1,105 @@
+"""The command line and the package as a whole: cheap to import, floors kept, exit codes right."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tutorial_utils
+from tutorial_utils.__main__ import main
+
+PACKAGE = Path(tutorial_utils.__file__).parent
+FLOORS = {
+    "places": 0,
+    "sketchbook": 0,
+    "data": 1,
+    "models": 1,
+    "features": 2,
+    "training": 2,
+    "evaluation": 2,
+    "plots": 3,
+    "lesson": 3,
+    "experiments": 4,
+    "__main__": 5,
+}
+
+
+def imported(module: str) -> set[str]:
+    """Return which modules of the package a module imports, anywhere in its text."""
+    found = set()
+    for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "tutorial_utils":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tutorial_utils."):
+            found.add(node.module.split(".")[1])
+    return found - {"__version__"}
+
+
+def test_every_module_has_a_floor():
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+    assert modules == set(FLOORS)
+
+
+@pytest.mark.parametrize("module", FLOORS)
+def test_a_module_imports_only_from_floors_below(module):
+    above = {name for name in imported(module) if FLOORS[name] >= FLOORS[module]}
+    assert not above
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = (
+        "import sys, tutorial_utils; "
+        "print(sorted({'torch', 'matplotlib', 'ipywidgets', 'numpy', 'PIL'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_modules_load_when_first_used_and_unknown_ones_are_named():
+    assert tutorial_utils.training.fit
+    with pytest.raises(AttributeError, match="has no attribute 'trainning'"):
+        tutorial_utils.trainning  # noqa: B018
+
+
+def test_doctor_says_what_is_there(capsys, monkeypatch, tmp_path):
+    drawn(tmp_path / "set")
+    monkeypatch.setenv("ANTS_BEES_DIR", str(tmp_path / "set"))
+    assert main(["doctor"]) == 0
+    printed = capsys.readouterr().out
+    for part in ("torch 2.", "device:", "network: none, TUTORIAL_OFFLINE", "weights: demo"):
+        assert part in printed
+
+
+def test_fetch_says_what_it_could_not_get(capsys, monkeypatch, tmp_path):
+    drawn(tmp_path / "set")
+    monkeypatch.setenv("ANTS_BEES_DIR", str(tmp_path / "set"))
+    assert main(["fetch"]) == 0
+    assert "not everything could be fetched" in capsys.readouterr().out
+
+
+def test_draw_refuses_a_folder_in_use(capsys, tmp_path):
+    (tmp_path / "kept.txt").write_text("mine")
+    assert main(["draw", str(tmp_path)]) == 1
+    assert "is not empty; name a new folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
+
+
+@pytest.mark.parametrize("wrong", ["epochs", "=3", "1x=2"])
+def test_a_parameter_without_a_value_is_explained(wrong, capsys):
+    assert main(["lessons", "-p", wrong]) == 1
+    assert "-p takes NAME=VALUE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [[], ["dance"], ["draw"]])
+def test_wrong_usage_exits_with_2(wrong, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(wrong)
+    assert caught.value.code == 2
+
+
+def drawn(folder: Path) -> None:
+    from tutorial_utils import sketchbook
+
+    sketchbook.write(folder, train={"ants": 2, "bees": 2}, val={"ants": 1, "bees": 1}, seed=0)

@@ -1,0 +1,123 @@
+"""The figures: right number of parts, labels, alternative text; nothing is left open."""
+
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms._presets import ImageClassification
+
+from tutorial_utils import models, plots
+
+
+def rendered(figure) -> Image.Image:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=50)
+    return Image.open(buffer)
+
+
+def test_show_keeps_the_alt_text(monkeypatch):
+    shown = []
+    monkeypatch.setattr(plots, "display", lambda bundle, raw: shown.append(bundle))
+    plots.show(plots.bars({"a": 1}, title="t", label="l"), 'Bars: "a" is <1> & lonely')
+    html = shown[0]["text/html"]
+    assert 'alt="Bars: &quot;a&quot; is &lt;1&gt; &amp; lonely"' in html
+    assert shown[0]["text/plain"] == '[figure: Bars: "a" is <1> & lonely]'
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize("alt", ["", "  ", "figure"])
+def test_show_refuses_an_empty_alt_text(alt):
+    with pytest.raises(ValueError, match="alt must describe the figure in a sentence"):
+        plots.show(plots.bars({"a": 1}, title="t", label="l"), alt)
+
+
+def test_contact_sheet_takes_pictures_and_arrays():
+    parts = [Image.new("RGB", (400, 300)), np.zeros((8, 8, 3)), np.ones((8, 8, 3))]
+    figure = plots.contact_sheet(parts, ["a", "b", "c"], columns=2, title="Three")
+    assert len(figure.axes) == 3
+    assert [axes.get_title() for axes in figure.axes] == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="at least one picture"):
+        plots.contact_sheet([])
+
+
+def test_as_seen_undoes_the_normalisation():
+    preset = ImageClassification(crop_size=8, resize_size=8)
+    picture = Image.new("RGB", (8, 8), (255, 128, 0))
+    seen = plots.as_seen(preset(picture)[None], preset)
+    assert seen[0].shape == (8, 8, 3)
+    np.testing.assert_allclose(seen[0][0, 0], [1.0, 128 / 255, 0.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("arch", models.ARCHS)
+def test_architecture_has_a_box_for_every_layer(arch):
+    with torch.device("meta"):
+        network = models.build(arch, weights="none", quiet=True)
+    table = models.layer_table(network)
+    figure = plots.architecture(table, title=arch)
+    kinds = table["kind"].isin(plots.KIND_COLOURS)
+    assert len(figure.axes[0].patches) == kinds.sum()
+
+
+def test_filters_refuse_other_layers():
+    assert len(plots.filters(torch.rand(6, 3, 5, 5), title="t").axes) == 6
+    with pytest.raises(ValueError, match=r"weights \(out, 3, k, k\), got \(6, 64, 5, 5\)"):
+        plots.filters(torch.rand(6, 64, 5, 5), title="t")
+
+
+def test_feature_maps_show_the_strongest_first():
+    maps = torch.zeros(5, 4, 4)
+    maps[3], maps[1] = 2.0, 1.0
+    figure = plots.feature_maps(maps, title="t", count=2)
+    assert [axes.get_title() for axes in figure.axes] == ["channel 3", "channel 1"]
+
+
+def history(epochs: int) -> pandas.DataFrame:
+    columns = ["train_loss", "train_accuracy", "val_loss", "val_accuracy"]
+    frame = pandas.DataFrame({name: np.linspace(0.9, 0.1, epochs) for name in columns})
+    return frame.assign(epoch=range(1, epochs + 1))
+
+
+def test_curves_draw_both_sets_of_every_run():
+    figure = plots.curves({"A": history(3), "B": history(5)}, title="t")
+    loss, accuracy = figure.axes
+    assert [len(axes.lines) for axes in (loss, accuracy)] == [4, 4]
+    styles = {(line.get_linestyle(), line.get_marker()) for line in loss.lines}
+    assert styles == {("--", "s"), ("-", "o")}  # told apart without colour
+    assert accuracy.get_ylabel() == "fraction right"
+
+
+def test_one_epoch_is_a_curve_too():
+    assert rendered(plots.curves({"A": history(1)}, title="t")).size[0] > 100
+
+
+def test_confusion_names_rows_and_columns():
+    figure = plots.confusion(np.array([[60, 10], [3, 80]]), ["ants", "bees"], title="t")
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.texts] == ["60", "10", "3", "80"]
+    assert axes.get_ylabel() == "the picture is"
+
+
+def test_comparison_marks_published_figures():
+    rows = [
+        {"name": "here", "accuracy": 0.9, "low": 0.85, "high": 0.94},
+        {"name": "post", "accuracy": 0.91, "published": True},
+    ]
+    axes = plots.comparison(rows, title="t").axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["here", "post"]
+    assert {line.get_marker() for line in axes.lines} >= {"o", "D"}
+
+
+def test_balance_and_sizes():
+    figure = plots.class_balance({"train": {"a": 3, "b": 4}, "val": {"a": 1, "b": 2}})
+    assert len(figure.axes[0].patches) == 4
+    figure = plots.sizes({"a": [(3, 4), (5, 6)], "b": [(7, 8)]})
+    assert figure.axes[0].get_xlabel() == "width (pixels)"
+
+
+def test_save_makes_the_folder(tmp_path):
+    plots.save(plots.bars({"a": 1}, title="t", label="l"), tmp_path / "new" / "f.png")
+    assert Image.open(tmp_path / "new" / "f.png").format == "PNG"
