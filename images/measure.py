@@ -112,8 +112,8 @@ def keep(key: str, history: training.History) -> None:
 def table(runs: dict, total: int = 153) -> str:
     """Return the kept runs as a Markdown table: mean over seeds, range, interval of the mean."""
     lines = [
-        "| pictures | network | weights | seeds | last epoch: mean (range) | 95% interval of one run"
-        " at the mean | best epoch: mean |",
+        "| pictures | network | weights | seeds | last epoch: mean (range) |"
+        " 95% interval of one run at the mean | best epoch: mean |",
         "|---|---|---|---|---|---|---|",
     ]
     groups: dict[str, list] = {}
