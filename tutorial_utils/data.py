@@ -1,0 +1,699 @@
+"""The pictures: where they come from, what is wrong with them, and how a network gets them.
+
+`load` asks the sources in order and says which one answered: a folder of your own, the cache, the
+download, the drawings of `sketchbook`. All of them are laid out as torchvision's `ImageFolder`
+reads them: `train/<class>/` and `val/<class>/`.
+
+Sources:
+    The photographs of ants and bees, a part of ImageNet collected for PyTorch's tutorial:
+    https://docs.pytorch.org/tutorials/beginner/transfer_learning_tutorial.html
+    EXIF orientation: CIPA DC-008, "Exchangeable image file format", 4.6.5
+"""
+
+import contextlib
+import logging
+import os
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from numbers import Integral
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pooch
+import requests
+import torch
+import torchvision
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch.utils.data import DataLoader, Dataset
+from torchvision.datasets.folder import IMG_EXTENSIONS
+from torchvision.transforms import v2
+from torchvision.transforms._presets import ImageClassification
+from tqdm.auto import tqdm
+
+from tutorial_utils import places, sketchbook
+
+SOURCES = ("auto", "folder", "cache", "download", "drawn")
+SPLITS = ("train", "val")
+
+URL = "https://download.pytorch.org/tutorial/hymenoptera_data.zip"
+SHA256 = "fbc41b31d544714d18dd1230b1e2b455e1557766e13e67f9f5a7a23af7c02209"
+SIZE_BYTES = 47_286_322
+RETRIES = 2
+TIMEOUT_S = 15.0
+
+# By these the photographs are known when they come from a folder.
+PHOTOGRAPHS = {"train": {"ants": 123, "bees": 121}, "val": {"ants": 70, "bees": 83}}
+LANDMARK = Path("train/ants/0013035.jpg")
+
+MAX_PIXELS = 60_000_000
+LAYOUT = "expected are train/<class>/ and val/<class>/ with pictures in them"
+
+
+class Problem(NamedTuple):
+    """A file that should be a picture and cannot be used.
+
+    Attributes:
+        path: relative to the folder that was audited.
+        reason: why, in a few words.
+    """
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a folder of pictures holds.
+
+    Attributes:
+        counts: readable pictures, by split and class. A folder without `train` and `val` is one
+            split, named ".".
+        problems: files that have a picture's name and cannot be used.
+        odd: files and folders that are left out for what they are, each with the reason.
+    """
+
+    counts: dict[str, dict[str, int]]
+    problems: tuple[Problem, ...]
+    odd: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return a table of the counts, then the problems and the odd ones line by line."""
+        rows = [("split", "class", "pictures", "problems")]
+        for split, counts in self.counts.items():
+            for label, count in counts.items():
+                bad = [p for p in self.problems if p.path.is_relative_to(Path(split, label))]
+                rows.append((split, label, str(count), str(len(bad))))
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            f"{split:{widths[0]}}  {label:{widths[1]}}  {count:>{widths[2]}}  {bad:>{widths[3]}}"
+            for split, label, count, bad in rows
+        ]
+        lines += [
+            f"problem: {problem.path.as_posix()}: {problem.reason}" for problem in self.problems
+        ]
+        return "\n".join(lines + [f"odd: {note}" for note in self.odd])
+
+
+class ImageFolder(torchvision.datasets.ImageFolder):
+    """torchvision's, except that a hidden folder (such as .ipynb_checkpoints) is no class."""
+
+    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
+        """Return the class names in alphabetical order, and the index of each."""
+        classes = _visible_folders(Path(directory))
+        return classes, {label: index for index, label in enumerate(classes)}
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A set of pictures that was found and looked through.
+
+    Attributes:
+        root: the folder that holds `train` and `val`.
+        origin: which source answered: "folder", "cache", "download" or "drawn".
+        kind: "photographs" (the 397 of the course), "drawings" or "own folder".
+        line: one line for people, saying what it is and where it came from.
+        audit: what was found in it.
+        classes: the class names in the order of their labels.
+    """
+
+    root: Path
+    origin: str
+    kind: str
+    line: str
+    audit: Audit
+    classes: tuple[str, ...]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return how many readable pictures there are, by split and class."""
+        return {split: dict(counts) for split, counts in self.audit.counts.items()}
+
+    def dataset(self, split: str, transform: Callable | None = None) -> ImageFolder:
+        """Return the pictures of one split, without the files that cannot be read.
+
+        Args:
+            split: "train" or "val".
+            transform: turns a PIL picture into what the network wants; None leaves PIL pictures.
+
+        Raises:
+            ValueError: if the split is unknown.
+        """
+        if split not in SPLITS:
+            raise ValueError(f"unknown split {split!r}; allowed: {', '.join(SPLITS)}")
+        bad = {problem.path for problem in self.audit.problems}
+
+        def usable(file: str) -> bool:
+            path = Path(file).relative_to(self.root)
+            return _oddity(path.relative_to(split)) is None and path not in bad
+
+        folder = self.root / split
+        return ImageFolder(folder, transform, loader=open_picture, is_valid_file=usable)
+
+
+def load(source: str | Path = "auto", *, quiet: bool = False) -> Pictures:
+    """Find the pictures, look through them, and say in one line which they are.
+
+    Args:
+        source: one of `SOURCES`, or a folder. "auto" takes the first that answers of: the folder
+            in ANTS_BEES_DIR, the photographs in the cache, the download, the drawings. A source
+            asked for by name never falls back.
+        quiet: print nothing.
+
+    Raises:
+        ValueError: if the source is unknown, or the folder's classes are too few, empty, or differ
+            between train and val.
+        FileNotFoundError: if there is no folder, it lacks train or val, or the cache holds nothing.
+        ConnectionError: if the download was asked for and cannot be had.
+        PermissionError: if the cache cannot be written.
+    """
+    found = _find(source, quiet)
+    _check_layout(found.root)
+    report = audit(found.root)
+    _check_left(found.root, report)
+    kind = found.kind or _kind_of(found.root, report)
+    line = _line(kind, report, found.clause)
+    if not quiet:
+        print("\n".join([line, *_skipped(report)]), flush=True)
+    classes = tuple(report.counts["train"])
+    return Pictures(found.root, found.origin, kind, line, report, classes)
+
+
+def audit(folder: str | Path) -> Audit:
+    """Look through a folder of pictures, decoding every one, and list what is wrong.
+
+    Args:
+        folder: holds `train/<class>/` and `val/<class>/`, one of the two, or `<class>/` itself.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        NotADirectoryError: if it is a file.
+    """
+    root = Path(folder).expanduser().absolute()
+    _check_folder(root)
+    splits = [split for split in SPLITS if (root / split).is_dir()] or ["."]
+    counts, problems, odd = {}, [], []
+    if splits != ["."]:
+        others = sorted(set(_visible_folders(root)) - set(splits))
+        odd += [f"{name}/: only train and val are read" for name in others]
+    for split in splits:
+        counts[split] = dict.fromkeys(_visible_folders(root / split), 0)
+        for path in _files(root / split):
+            name = Path(split) / path
+            if note := _oddity(path):
+                odd.append(f"{name.as_posix()}: {note}")
+            elif reason := _fault(root / name):
+                problems.append(Problem(name, reason))
+            else:
+                counts[split][path.parts[0]] += 1
+    return Audit(counts, tuple(problems), tuple(odd))
+
+
+def open_picture(path: str | Path) -> Image.Image:
+    """Open a picture as a person sees it: upright, in colour, on white paper.
+
+    Args:
+        path: any file that Pillow reads: grey, CMYK, palette, transparent, 8 or 16 bits, turned
+            by its EXIF note.
+
+    Returns:
+        The picture, mode "RGB".
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it cannot be read, is cut short, or has more than 60 megapixels, in which
+            case it is not decoded.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no picture {path}")
+    try:
+        return _read(path)
+    except Exception as error:  # Pillow raises nearly anything for a damaged file
+        raise ValueError(
+            f"{path} cannot be used as a picture: {_reason(error)}. Replace it or take it out of "
+            f"the folder; data.audit lists all such files"
+        ) from error
+
+
+def loader(dataset: Dataset, *, batch_size: int = 20, shuffle: bool = False) -> DataLoader:
+    """Return batches of a data set, in an order that torch's global generator decides.
+
+    Args:
+        dataset: gives pairs of a tensor and a label.
+        batch_size: pictures per batch; the last batch may be shorter.
+        shuffle: draw a new order for every pass.
+
+    Raises:
+        ValueError: if `batch_size` is not a whole number from 1, or the data set is empty or
+            gives PIL pictures.
+    """
+    if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
+        raise ValueError(f"batch_size must be a whole number from 1, not {batch_size!r}")
+    if len(dataset) == 0:
+        raise ValueError("the data set is empty: there is nothing to load")
+    if isinstance(dataset, ImageFolder) and dataset.transform is None:
+        raise ValueError(
+            "the data set gives PIL pictures, which cannot be batched: make it with a transform, "
+            "such as pictures.dataset('train', weights.transforms())"
+        )
+    return DataLoader(dataset, batch_size=int(batch_size), shuffle=shuffle)
+
+
+def augmented(preset: ImageClassification) -> v2.Compose:
+    """Return a training transform that varies every picture a little, sized as the weights want.
+
+    Args:
+        preset: the weights' own, `weights.transforms()`; its size, mean and standard deviation
+            are kept.
+
+    Returns:
+        Maps a PIL picture to a float32 tensor (3, H, W): a random cut of at least half the area,
+        mirrored every other time, with brightness, contrast and saturation changed by up to a
+        fifth.
+    """
+    wanted = ("crop_size", "interpolation", "mean", "std")
+    if missing := [name for name in wanted if not hasattr(preset, name)]:
+        raise TypeError(
+            f"augmented needs the weights' preset, weights.transforms(); this "
+            f"{type(preset).__name__} has no {', '.join(missing)}"
+        )
+    return v2.Compose(
+        [
+            v2.RandomResizedCrop(
+                preset.crop_size[0], scale=(0.5, 1.0), interpolation=preset.interpolation
+            ),
+            v2.RandomHorizontalFlip(),
+            v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2),
+            v2.PILToTensor(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(mean=preset.mean, std=preset.std),
+        ]
+    )
+
+
+# The sources: where the pictures come from.
+
+
+class _Found(NamedTuple):
+    root: Path
+    origin: str
+    kind: str | None  # None: not known before the folder is looked through
+    clause: str
+
+
+def _find(source: str | Path, quiet: bool) -> _Found:
+    """Ask the source, or for "auto" all of them in order."""
+    if isinstance(source, Path) or _looks_like_folder(source):
+        root = Path(source).expanduser().absolute()
+        return _Found(root, "folder", None, f"the folder {source}")
+    if source == "auto":
+        return _find_any(quiet)
+    ask = {
+        "folder": _from_folder,
+        "cache": _from_cache,
+        "download": lambda: _from_download(quiet),
+        "drawn": lambda: _drawn("asked for by name", quiet),
+    }
+    if source not in ask:
+        raise ValueError(
+            f"unknown source {source!r}; allowed: {', '.join(SOURCES)}, or the path of a folder "
+            f"(write ./name for a folder here)"
+        )
+    return ask[source]()
+
+
+def _looks_like_folder(source: object) -> bool:
+    if not isinstance(source, str) or source in SOURCES or not source:
+        return False
+    return source.startswith(("~", ".")) or "/" in source or "\\" in source or Path(source).is_dir()
+
+
+def _find_any(quiet: bool) -> _Found:
+    """Take the first source that answers; the drawings always do."""
+    if _folder_in_environment():
+        return _from_folder()
+    if root := places.kept(_photographs_name()):
+        return _Found(root, "cache", "photographs", "from the cache")
+    if not places.online():
+        return _drawn(f"no network: {places.offline_reason()}", quiet)
+    try:
+        return _download(quiet)
+    except ConnectionError as error:
+        return _drawn(f"the download failed: {error}", quiet)
+
+
+def _folder_in_environment() -> str:
+    return os.environ.get("ANTS_BEES_DIR", "").strip()
+
+
+def _from_folder() -> _Found:
+    if not (given := _folder_in_environment()):
+        raise FileNotFoundError(
+            "source 'folder' was asked for, but ANTS_BEES_DIR is not set: set it to a folder that "
+            "holds train and val, or give the folder itself, data.load('path/to/folder')"
+        )
+    root = Path(given).expanduser().absolute()
+    return _Found(root, "folder", None, "the folder in ANTS_BEES_DIR")
+
+
+def _from_cache() -> _Found:
+    if root := places.kept(_photographs_name()):
+        return _Found(root, "cache", "photographs", "from the cache")
+    if root := places.kept(_drawn_name()):
+        return _Found(root, "cache", "drawings", "from the cache, which holds no photographs")
+    raise FileNotFoundError(
+        f"source 'cache' was asked for, but the cache {places.cache_path()} holds no complete set "
+        f"of pictures: use source='download' or 'drawn' once to fill it, or 'auto'"
+    )
+
+
+def _from_download(quiet: bool) -> _Found:
+    """Download by name: take what was downloaded before, else try, whatever is remembered."""
+    cure = (
+        f"Try again later, use source='drawn' (or 'auto'), or get {URL} on another machine, unpack "
+        f"it and set ANTS_BEES_DIR to the folder"
+    )
+    kept = places.kept(_photographs_name())
+    if not kept and not places.online(force=True):
+        reason = f"no network: {places.offline_reason()}"
+        raise ConnectionError(f"the photographs cannot be downloaded ({reason}). {cure}")
+    try:
+        return _download(quiet)
+    except ConnectionError as error:
+        raise ConnectionError(f"the download of {URL} failed: {error}. {cure}") from error
+
+
+def _download(quiet: bool) -> _Found:
+    """Put the photographs into the cache; raise ConnectionError with the reason if it fails."""
+    root = places.keep(_photographs_name(), lambda work: _fetch(work, quiet), quiet=quiet)
+    return _Found(root, "download", "photographs", f"downloaded from {places.HOST}")
+
+
+def _drawn(reason: str, quiet: bool) -> _Found:
+    """Draw the pictures into the cache, once, and say why they are drawn."""
+
+    def make(work: Path) -> Path:
+        _say("drawing the pictures, once; this takes about half a minute", quiet)
+        with _bar(quiet, desc="drawing", unit="picture") as bar:
+
+            def progress(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            return sketchbook.write(work / "drawn", progress=progress)
+
+    try:
+        root = places.keep(_drawn_name(), make, quiet=quiet)
+    except PermissionError:
+        raise
+    except OSError as error:
+        raise OSError(
+            f"the drawings cannot be kept in the cache {places.cache_path()} "
+            f"({error.strerror or error}): make room, or set ANTS_BEES_CACHE to another folder"
+        ) from error
+    return _Found(root, "drawn", "drawings", f"drawn by tutorial_utils.sketchbook; {reason}")
+
+
+def _photographs_name() -> str:
+    return f"hymenoptera_data-{SHA256[:8]}"
+
+
+def _drawn_name() -> str:
+    return f"drawn-{sketchbook.VERSION}"
+
+
+def _fetch(work: Path, quiet: bool) -> Path:
+    """Download the archive into an empty folder, check and unpack it; return the set's folder."""
+    try:
+        _check_room(work)
+        _say(f"downloading {SIZE_BYTES / 1e6:.0f} MB from {places.HOST}, once", quiet)
+        archive = _retrieve(work / "archive", quiet)
+        _unpack(archive, work / "unpacked")
+        for folder in (work / "unpacked", *sorted((work / "unpacked").iterdir())):
+            if all((folder / split).is_dir() for split in SPLITS):
+                return folder
+        raise ConnectionError("the archive holds no folder with train and val")
+    except requests.HTTPError as error:
+        raise ConnectionError(f"the server answered HTTP {error.response.status_code}") from error
+    except requests.Timeout as error:
+        raise ConnectionError(f"the server did not answer within {TIMEOUT_S:.0f} s") from error
+    except requests.RequestException as error:
+        raise ConnectionError("the connection could not be made or was cut") from error
+    except zipfile.BadZipFile as error:
+        raise ConnectionError("the file that arrived is no zip archive") from error
+
+
+def _retrieve(folder: Path, quiet: bool) -> Path:
+    """Download the archive; a file whose checksum is wrong is never kept."""
+    name = URL.rpartition("/")[2]
+    store = pooch.create(
+        path=folder,
+        base_url="",
+        registry={name: f"sha256:{SHA256}"},
+        urls={name: URL},
+        retry_if_failed=RETRIES,
+    )
+    with _bar(quiet, desc=name, unit="B", unit_scale=True) as bar, _hushed(pooch.get_logger()):
+        get = pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT_S)
+        try:
+            return Path(store.fetch(name, downloader=get))
+        except ValueError as error:
+            raise ConnectionError(
+                f"what arrived is not the file that was expected ({SIZE_BYTES:,} bytes, SHA-256 "
+                f"{SHA256[:12]}...)"
+            ) from error
+
+
+def _check_room(folder: Path) -> None:
+    """Archive and pictures take twice the archive's size for a moment."""
+    free, needed = shutil.disk_usage(folder).free, 2 * SIZE_BYTES
+    if free < needed:
+        raise ConnectionError(
+            f"it needs {needed / 1e6:.0f} MB on the disk of the cache, and {free / 1e6:.0f} MB are "
+            f"free"
+        )
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Unpack a zip archive, all of it or nothing: a member that would leave the folder stops it."""
+    folder.mkdir()
+    with zipfile.ZipFile(archive) as members:
+        for name in members.namelist():
+            target = (folder / name.replace("\\", "/")).resolve()
+            if not target.is_relative_to(folder.resolve()) or Path(name).drive:
+                raise ConnectionError(f"the archive's member {name!r} would leave the folder")
+        members.extractall(folder)
+
+
+def _say(text: str, quiet: bool) -> None:
+    if not quiet:
+        print(text, flush=True)
+
+
+def _bar(quiet: bool, **settings: object) -> tqdm:
+    """Return a progress bar, shown to a person at a terminal only."""
+    return tqdm(disable=quiet or not sys.stderr.isatty(), leave=False, **settings)
+
+
+@contextlib.contextmanager
+def _hushed(logger: logging.Logger) -> Iterator[None]:
+    """Keep pooch's own notes, which name paths of this machine, out of the lessons."""
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+# The folder: what it must hold, and what is said of it.
+
+
+def _check_folder(root: Path) -> None:
+    if not root.exists():
+        raise FileNotFoundError(f"the picture folder {root} does not exist; {LAYOUT}")
+    if not root.is_dir():
+        raise NotADirectoryError(
+            f"{root} is a file, not a picture folder; {LAYOUT}. Unpack it first if it is an archive"
+        )
+
+
+def _check_layout(root: Path) -> None:
+    """Check what can be seen without opening a file: train and val, with the same classes."""
+    _check_folder(root)
+    missing = [split for split in SPLITS if not (root / split).is_dir()]
+    if missing:
+        inner = [name for name in _visible_folders(root) if (root / name / "train").is_dir()]
+        hint = f". Did you mean {root / inner[0]}?" if inner else ""
+        raise FileNotFoundError(
+            f"the picture folder {root} lacks {' and '.join(missing)} (it holds "
+            f"{', '.join(_visible_folders(root)) or 'no folders'}); {LAYOUT}{hint}"
+        )
+    train, val = (_visible_folders(root / split) for split in SPLITS)
+    if train != val:
+        raise ValueError(
+            f"the classes of {root} differ: train has {', '.join(train) or 'none'}; val has "
+            f"{', '.join(val) or 'none'}. Give both the same folders"
+        )
+    if len(train) < 2:
+        raise ValueError(
+            f"{root} has {len(train)} class{'' if train else 'es'} ({', '.join(train) or 'none'}), "
+            f"and two or more are needed to tell apart: make one folder per class in train and val"
+        )
+    for split in SPLITS:
+        for label in train:
+            if not any(_oddity(label / path) is None for path in _files(root / split / label)):
+                raise ValueError(
+                    f"the class {split}/{label} of {root} is empty: put pictures into it "
+                    f"({', '.join(IMG_EXTENSIONS)}), or take the class out of train and val"
+                )
+
+
+def _check_left(root: Path, report: Audit) -> None:
+    """Check that no class has lost all its pictures to problems."""
+    for split, counts in report.counts.items():
+        for label, count in counts.items():
+            if count == 0:
+                folder = Path(split, label)
+                bad = [p for p in report.problems if p.path.is_relative_to(folder)]
+                raise ValueError(
+                    f"no picture of the class {folder.as_posix()} of {root} can be used: "
+                    f"{_named(bad)}. Replace them; data.audit lists all"
+                )
+
+
+def _kind_of(root: Path, report: Audit) -> str:
+    known = report.counts == PHOTOGRAPHS and (root / LANDMARK).is_file()
+    return "photographs" if known else "own folder"
+
+
+def _line(kind: str, report: Audit, clause: str) -> str:
+    sums = {split: sum(counts.values()) for split, counts in report.counts.items()}
+    what = "pictures of your own" if kind == "own folder" else kind
+    parts = ", ".join(f"{count} {split}" for split, count in sums.items())
+    return f"pictures: {sum(sums.values())} {what}, {parts} ({clause})"
+
+
+def _skipped(report: Audit) -> list[str]:
+    """Return one line for each reason for which files are left out, naming them."""
+    groups: dict[str, list[Problem]] = {}
+    for problem in report.problems:
+        groups.setdefault(problem.reason, []).append(problem)
+    return [f"skipped {len(group)}: {_named(group)}" for group in groups.values()]
+
+
+def _named(problems: list[Problem], limit: int = 10) -> str:
+    names = [f"{problem.path.as_posix()} ({problem.reason})" for problem in problems[:limit]]
+    more = len(problems) - limit
+    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
+
+
+def _visible_folders(folder: Path) -> list[str]:
+    return sorted(
+        entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != "."
+    )
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return all files below a folder, relative to it, in the order of `ImageFolder`."""
+    found = sorted(os.walk(folder, followlinks=True))
+    return [
+        Path(base, name).relative_to(folder) for base, _, names in found for name in sorted(names)
+    ]
+
+
+def _oddity(path: Path) -> str | None:
+    """Return why a file is left out for its name, or None; `path` begins with the class."""
+    if any(part.startswith(".") for part in path.parts):
+        return "hidden"
+    if len(path.parts) < 2:
+        return "outside the folders of the classes"
+    if path.suffix.lower() not in IMG_EXTENSIONS:
+        return (
+            f"{path.suffix or 'a file without an ending'} is no kind of file that ImageFolder reads"
+        )
+    return None
+
+
+# One picture: decoding it, and what may be wrong with it.
+
+
+def _fault(path: Path) -> str | None:
+    """Return why a picture cannot be used, or None."""
+    try:
+        _read(path, small=True)
+    except Exception as error:  # Pillow raises nearly anything for a damaged file
+        return _reason(error)
+    return None
+
+
+def _read(path: Path, *, small: bool = False) -> Image.Image:
+    """Decode a picture to upright RGB.
+
+    Args:
+        path: the file.
+        small: decode JPEG files to an eighth of their size: all of the file is read, a truncated
+            one is noticed, and it takes a fraction of the time.
+    """
+    if not path.is_file():
+        raise _Unusable("not a file")
+    if path.stat().st_size == 0:
+        raise _Unusable("empty, 0 bytes")
+    with Image.open(path) as picture:
+        width, height = picture.size
+        if width * height > MAX_PIXELS:
+            raise _Unusable(
+                f"{width} x {height} pixels, more than {MAX_PIXELS // 10**6} megapixels"
+            )
+        if small:
+            picture.draft(None, (1, 1))
+        picture.load()
+        with contextlib.suppress(Exception):  # a damaged EXIF note says nothing about the picture
+            ImageOps.exif_transpose(picture, in_place=True)
+        return _coloured(picture)
+
+
+class _Unusable(ValueError):
+    """A picture that is refused; the text is the reason."""
+
+
+def _coloured(picture: Image.Image) -> Image.Image:
+    """Turn any kind of pixels into RGB, transparent ones on white."""
+    if picture.mode == "F":
+        raise _Unusable("its pixels are fractions, of which nobody knows how bright they are")
+    if picture.mode.startswith("I"):
+        return _eight_bits(picture).convert("RGB")
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        page = Image.new("RGB", layer.size, "white")
+        page.paste(layer, mask=layer.getchannel("A"))
+        return page
+    return picture.convert("RGB")
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Scale grey of 16 bits, 0 to 65535, to 8 bits; Pillow alone would cut it off at 255."""
+    values = np.asarray(picture).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise _Unusable(
+            "its pixels are numbers of 32 bits, of which nobody knows how bright they are"
+        )
+    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
+
+
+def _reason(error: Exception) -> str:
+    """Say in a few words why a picture cannot be read."""
+    if isinstance(error, _Unusable):
+        return str(error)
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return f"far more than {MAX_PIXELS // 10**6} megapixels"
+    if isinstance(error, UnidentifiedImageError):
+        return "not a picture"
+    if isinstance(error, PermissionError):
+        return "not allowed to read it"
+    if "truncated" in str(error).lower() or isinstance(error, EOFError):
+        return "cut short"
+    return f"damaged, {type(error).__name__}: {error}"
