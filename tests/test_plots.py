@@ -58,14 +58,56 @@ def test_architecture_has_a_box_for_every_layer(arch):
         network = models.build(arch, weights="none", quiet=True)
     table = models.layer_table(network)
     figure = plots.architecture(table, title=arch)
-    kinds = table["kind"].isin(plots.KIND_COLOURS)
-    assert len(figure.axes[0].patches) == kinds.sum()
+    shrinking = table["kind"].eq("MaxPool2d")
+    makes = table["kind"].isin(["Conv2d", "Linear"]) | shrinking
+    axes = figure.axes[0]
+    assert len(axes.patches) == 1 + makes.sum()  # 1 for the picture; the last pooling does nothing
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "picture",
+        "convolution",
+        "pooling",
+        "dense",
+    ]
+
+
+def test_architecture_is_to_scale_and_labels_do_not_collide():
+    with torch.device("meta"):
+        network = models.build("vgg16", weights="none", quiet=True)
+    axes = plots.architecture(models.layer_table(network), title="VGG16").axes[0]
+    box = axes.patches
+    assert box[1].get_height() == pytest.approx(2 * box[4].get_height())  # 224 and 112 pixels
+    assert box[4].get_width() == pytest.approx(2 * box[3].get_width())  # 128 and 64 channels
+    assert box[-1].get_height() == pytest.approx(1000 / 4096 * box[-2].get_height())
+    axes.figure.draw_without_rendering()
+    frames = [text.get_window_extent() for text in axes.texts]
+    hits = [(a, b) for i, a in enumerate(frames) for b in frames[:i] if a.overlaps(b)]
+    assert not hits
 
 
 def test_filters_refuse_other_layers():
-    assert len(plots.filters(torch.rand(6, 3, 5, 5), title="t").axes) == 6
+    assert len(plots.filters(torch.rand(6, 3, 5, 5), title="t").axes) == 1
     with pytest.raises(ValueError, match=r"weights \(out, 3, k, k\), got \(6, 64, 5, 5\)"):
         plots.filters(torch.rand(6, 64, 5, 5), title="t")
+
+
+def test_filters_fill_the_grid_row_by_row_each_stretched_by_itself():
+    weight = torch.zeros(5, 3, 2, 2)
+    weight[4, 0, 0, 0], weight[4, 1, 1, 1] = -0.1, 0.3
+    figure = plots.filters({"one": weight, "two": weight[:1]}, title="t", columns=3)
+    assert [axes.get_title() for axes in figure.axes] == ["one", "two"]
+    sheet = figure.axes[0].images[0].get_array()
+    assert sheet.shape == (5, 8, 3)  # two rows and three columns of 2 pixels, lines of 1 between
+    np.testing.assert_allclose(sheet[3, 3], [0, 0.25, 0.25], atol=1e-6)
+    np.testing.assert_allclose(sheet[4, 4], [0.25, 1, 0.25], atol=1e-6)
+    np.testing.assert_allclose(sheet[2], 1)
+
+
+def test_influence_writes_a_number_where_there_is_any():
+    grid = torch.zeros(3, 3)
+    grid[1, 1], grid[1, 2] = 4.0, 2.0
+    figure = plots.influence({"a": grid, "b": grid}, title="t")
+    assert [text.get_text() for text in figure.axes[0].texts] == ["4", "2"]
+    assert figure.axes[0].get_ylabel() == "row (pixels)"
 
 
 def test_feature_maps_show_the_strongest_first():

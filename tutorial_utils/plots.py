@@ -17,6 +17,8 @@ import numpy as np
 import pandas
 import torch
 from IPython.display import display
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
@@ -33,7 +35,6 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY = (
 )
 PALETTE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY)
 LINES, MARKERS, HATCHES = ("-", "--", ":", "-."), ("o", "s", "^", "D"), ("", "//", "..", "xx")
-KIND_COLOURS = {"Conv2d": BLUE, "MaxPool2d": ORANGE, "AdaptiveAvgPool2d": ORANGE, "Linear": GREEN}
 
 
 def show(figure: Figure, alt: str, *, dpi: int = 80) -> None:
@@ -150,41 +151,95 @@ def sizes(by_class: Mapping[str, Sequence[tuple[int, int]]]) -> Figure:
 
 
 def architecture(table: pandas.DataFrame, *, title: str) -> Figure:
-    """Draw a network to scale from its layer table: a box for each layer that holds or shrinks.
+    """Draw a network to scale from its layer table: a box for each output that a layer makes.
 
-    The height of a box is the height of its output in pixels (square root scale), its width the
-    number of its channels (square root scale); dense layers have no height, only neurons.
+    Height and depth of a box are its pixels, its width is its channels, both on linear scales.
+    Dense layers have no pixels: the height of their bars is the number of their neurons, on a
+    scale of its own. What changes no shape (activations, dropout, a pooling to the size that is
+    there already) has no box.
 
     Args:
         table: what `models.layer_table` returns.
         title: of the figure.
     """
-    rows = table[table["kind"].isin(KIND_COLOURS)]
-    figure, axes = _axes(11, 3.6)
-    left, labelled = 0.0, set()
-    for row in rows.to_dict("records"):
-        shape = [int(n) for n in row["output"]][-3:]
-        channels, height = (shape[0], shape[1]) if len(shape) == 3 else (shape[-1], 1)
-        wide, tall = max(0.25, channels**0.5 / 18), height**0.5
-        colour = KIND_COLOURS[row["kind"]]
-        label = None if colour in labelled else _KIND_NAMES[colour]
-        labelled.add(colour)
-        box = Rectangle((left, -tall / 2), wide, tall, facecolor=colour, ec="white", label=label)
-        axes.add_patch(box)
-        text = (
-            f"{channels}" if height == 1 and len(shape) == 1 else f"{channels}\n{height}×{height}"
-        )
-        axes.text(left + wide / 2, tall / 2 + 0.3, text, ha="center", va="bottom", fontsize=6.5)
-        left += wide + 0.32
-    axes.set(xlim=(-0.3, left), ylim=(-8.5, 10.5), title=title)
-    axes.set_xlabel("the picture goes in on the left, the scores come out on the right")
-    axes.set_yticks([])
-    axes.set_xticks([])
-    axes.legend(loc="lower right", fontsize=8, ncols=3)
+    boxes = _boxes(table)
+    places = _layout([(channels, side) for _, channels, side in boxes])
+    figure, axes = _axes(11, 3.7)
+    labelled = set()
+    for order, (box, (left, wide, tall)) in enumerate(zip(boxes, places, strict=True), 2):
+        name, colour = _KIND_LOOKS[box[0]]
+        front = Rectangle((left, -tall / 2), wide, tall, facecolor=colour, ec="white", lw=0.4)
+        front.set(zorder=order, label=None if name in labelled else name)
+        axes.add_patch(front)
+        if box[2]:
+            axes.add_collection(_faces(left, wide, tall, colour, zorder=order))
+        axes.text(left + wide / 2, -tall / 2 - 0.05, box[1], va="top", **_SMALL)
+        labelled.add(name)
+    for side in dict.fromkeys(side for *_, side in boxes if side):
+        group = [place for place, box in zip(places, boxes, strict=True) if box[2] == side]
+        (left, _, tall), (last, wide, _) = group[0], group[-1]
+        middle, top = (left + last + wide + _SLANT * tall) / 2, (0.5 + _SLANT) * tall + 0.05
+        axes.text(middle, top, f"{side}×{side}", va="bottom", **_SMALL)
+    axes.set(xlim=(-0.2, _WIDE + 0.1), ylim=(-1.75, 2.05), title=title, xticks=[], yticks=[])
+    axes.set_xlabel("above: pixels; below: channels of a box, neurons of a dense layer")
+    axes.legend(loc="upper right", fontsize=8, ncols=4)
     return figure
 
 
-_KIND_NAMES = {BLUE: "convolution", ORANGE: "pooling", GREEN: "dense"}
+_KIND_LOOKS = {
+    "picture": ("picture", GREY),
+    "Conv2d": ("convolution", BLUE),
+    "MaxPool2d": ("pooling", ORANGE),
+    "AdaptiveAvgPool2d": ("pooling", ORANGE),
+    "Linear": ("dense", GREEN),
+}
+_SMALL = {"ha": "center", "fontsize": 7, "zorder": 1000}
+_WIDE, _TALL, _GAP, _SLANT = 10.4, 2.4, 0.1, 0.2  # inches; _SLANT is depth drawn over depth
+
+
+def _boxes(table: pandas.DataFrame) -> list[tuple[str, int, int]]:
+    """Return (kind, channels, side in pixels) per box; the side of a dense layer is 0."""
+    channels, side = table["input"].iloc[0][:2]
+    boxes = [("picture", channels, side)]
+    for row in table[table["kind"].isin(_KIND_LOOKS)].itertuples():
+        if row.kind in ("Conv2d", "Linear") or row.input != row.output:
+            shape = row.output if len(row.output) == 3 else (row.output[0], 0)
+            boxes.append((row.kind, int(shape[0]), int(shape[1])))
+    return boxes
+
+
+def _layout(shapes: list[tuple[int, int]]) -> list[tuple[float, float, float]]:
+    """Return (left, width, height) in inches of boxes that stand for (channels, side in pixels)."""
+    pixel = _TALL / max(side for _, side in shapes)
+    neuron = 0.85 * _TALL / max([channels for channels, side in shapes if not side], default=1)
+    gaps = [_GAP]  # a box that shrinks leaves its neighbour's side face in sight
+    for (_, before), (_, side) in zip(shapes, shapes[1:], strict=False):
+        gaps.append(_GAP + (_SLANT * before * pixel if side != before else 0.0))
+    gaps = [gap if side else 0.5 for gap, (_, side) in zip(gaps, shapes, strict=True)]
+    thin = 0.12 * sum(not side for _, side in shapes)  # the width of all dense layers
+    channel = (_WIDE - sum(gaps) - thin) / sum(channels for channels, side in shapes if side)
+    channel, left, places = min(channel, 0.0045), 0.0, []
+    for gap, (channels, side) in zip(gaps, shapes, strict=True):
+        left += gap
+        wide, tall = (channels * channel, side * pixel) if side else (0.12, channels * neuron)
+        places.append((left, wide, tall))
+        left += wide
+    return places
+
+
+def _faces(left: float, wide: float, tall: float, colour: str, *, zorder: int) -> PolyCollection:
+    """Return the top and the side of a box seen from the upper right."""
+    slant, low, high, right = _SLANT * tall, -tall / 2, tall / 2, left + wide
+    top = [(left, high), (left + slant, high + slant), (right + slant, high + slant), (right, high)]
+    side = [
+        (right, low),
+        (right + slant, low + slant),
+        (right + slant, high + slant),
+        (right, high),
+    ]
+    light, dark = (tuple(np.array(to_rgb(colour)) * k + 1 - k) for k in (0.55, 0.75))
+    shades = [light, dark]
+    return PolyCollection([top, side], facecolors=shades, edgecolors="white", lw=0.4, zorder=zorder)
 
 
 def bars(
@@ -208,21 +263,40 @@ def bars(
     return figure
 
 
-def filters(weight: Tensor, *, title: str, columns: int = 16) -> Figure:
+def filters(weight: Tensor | Mapping[str, Tensor], *, title: str, columns: int = 16) -> Figure:
     """Draw the filters of a first convolution as small colour pictures, each scaled by itself.
 
     Args:
-        weight: (out, 3, kernel, kernel).
+        weight: (out, 3, kernel, kernel), or {name: such weights} to draw them side by side.
         title: of the figure.
-        columns: how many side by side.
+        columns: how many side by side in each panel.
     """
-    if weight.ndim != 4 or weight.shape[1] != 3:
-        raise ValueError(f"filters takes weights (out, 3, k, k), got {tuple(weight.shape)}")
-    flat = weight.detach().float().cpu().flatten(1)
-    low, high = flat.min(1).values, flat.max(1).values
-    scaled = (flat - low[:, None]) / (high - low + 1e-12)[:, None]
-    tiles = scaled.view(weight.shape).permute(0, 2, 3, 1).numpy()
-    return contact_sheet(list(tiles), columns=columns, title=title, inches=0.55)
+    panels = weight if isinstance(weight, Mapping) else {"": weight}
+    for values in panels.values():
+        if values.ndim != 4 or values.shape[1] != 3:
+            raise ValueError(f"filters takes weights (out, 3, k, k), got {tuple(values.shape)}")
+    rows = max(-(-len(values) // columns) for values in panels.values())
+    size = (len(panels) * columns * 0.5 + 0.2, rows * 0.5 + (0.75 if any(panels) else 0.45))
+    figure = Figure(figsize=size, layout="constrained")
+    all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, (name, values) in zip(all_axes, panels.items(), strict=True):
+        axes.imshow(_montage(values.detach().float().cpu(), columns), interpolation="nearest")
+        axes.set_title(name, fontsize=10)
+        axes.set_axis_off()
+    figure.suptitle(title)
+    return figure
+
+
+def _montage(weight: Tensor, columns: int) -> np.ndarray:
+    """Lay filters (out, 3, k, k) out in a grid with white lines, each stretched to 0 to 1."""
+    low, high = weight.amin((1, 2, 3), keepdim=True), weight.amax((1, 2, 3), keepdim=True)
+    tiles = ((weight - low) / (high - low + 1e-12)).permute(0, 2, 3, 1).numpy()
+    step = weight.shape[-1] + 1
+    sheet = np.ones((-(-len(tiles) // columns) * step - 1, columns * step - 1, 3))
+    for place, tile in enumerate(tiles):
+        down, across = place // columns * step, place % columns * step
+        sheet[down : down + step - 1, across : across + step - 1] = tile
+    return sheet
 
 
 def feature_maps(maps: Tensor, *, title: str, count: int = 16, columns: int = 8) -> Figure:
@@ -243,6 +317,30 @@ def feature_maps(maps: Tensor, *, title: str, count: int = 16, columns: int = 8)
         axes.imshow(maps[channel].numpy(), cmap="viridis")
         axes.set_title(f"channel {channel}", fontsize=7)
         axes.set_axis_off()
+    figure.suptitle(title)
+    return figure
+
+
+def influence(grids: Mapping[str, Tensor], *, title: str) -> Figure:
+    """Draw how much each pixel counts for one output, as panels of numbers.
+
+    Args:
+        grids: {name: (H, W) whole numbers}; pixels without influence are 0 and stay white.
+        title: of the figure.
+    """
+    figure = Figure(figsize=(2.9 * len(grids), 3.4), layout="constrained")
+    all_axes = figure.subplots(1, len(grids), squeeze=False)[0]
+    for axes, (name, grid) in zip(all_axes, grids.items(), strict=True):
+        values = grid.detach().cpu().numpy()
+        shown = np.where(values == 0, np.nan, values)
+        axes.imshow(shown, cmap="Blues", vmin=-0.4 * values.max(), vmax=1.6 * values.max())
+        for (row, column), value in np.ndenumerate(values):
+            if value:
+                axes.text(column, row, f"{value:g}", ha="center", va="center", fontsize=7.5)
+        axes.set(title=name, xlabel="column (pixels)")
+        axes.set_xticks(range(values.shape[1]))
+        axes.set_yticks(range(values.shape[0]))
+    all_axes[0].set_ylabel("row (pixels)")
     figure.suptitle(title)
     return figure
 
