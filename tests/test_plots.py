@@ -44,6 +44,16 @@ def test_contact_sheet_takes_pictures_and_arrays():
         plots.contact_sheet([])
 
 
+def test_stacked_draws_a_bar_a_row_with_its_total():
+    frame = pandas.DataFrame({"a": [1.0, 2.0], "b": [3.0, 0.5]}, index=["x", "y"])
+    figure = plots.stacked({"seconds": frame, "memory (MB)": frame * 100}, title="Two units")
+    assert [axes.get_xlabel() for axes in figure.axes] == ["seconds", "memory (MB)"]
+    for axes, totals in zip(figure.axes, (["4", "2.5"], ["400", "250"]), strict=True):
+        assert [text.get_text().strip() for text in axes.texts] == totals
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+    rendered(figure)
+
+
 def test_as_seen_undoes_the_normalisation():
     preset = ImageClassification(crop_size=8, resize_size=8)
     picture = Image.new("RGB", (8, 8), (255, 128, 0))

@@ -263,6 +263,30 @@ def bars(
     return figure
 
 
+def stacked(panels: Mapping[str, pandas.DataFrame], *, title: str) -> Figure:
+    """Draw what things are made of: one panel for each unit, a bar a row, a piece a column.
+
+    Args:
+        panels: {label of the horizontal axis, with its unit: frame of numbers from 0 up}.
+        title: of the figure.
+    """
+    figure = Figure(figsize=(10, 2.9), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for panel, (label, frame) in zip(axes, panels.items(), strict=True):
+        left = np.zeros(len(frame))
+        for i, name in enumerate(frame.columns):
+            look = {"color": PALETTE[i % 7], "hatch": HATCHES[i % 4], "edgecolor": "white"}
+            drawn = panel.barh(list(frame.index), frame[name], left=left, label=name, **look)
+            left += frame[name].to_numpy()
+        panel.bar_label(drawn, [f" {_short(total)}" for total in left], fontsize=9)
+        panel.set(xlabel=label)
+        panel.invert_yaxis()
+        panel.margins(x=0.15)
+        panel.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=3)
+    figure.suptitle(title)
+    return figure
+
+
 def filters(weight: Tensor | Mapping[str, Tensor], *, title: str, columns: int = 16) -> Figure:
     """Draw the filters of a first convolution as small colour pictures, each scaled by itself.
 
