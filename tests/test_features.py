@@ -103,9 +103,35 @@ def test_mixed_precision_is_close(pictures):
     assert 0 < difference < 0.02
 
 
+@pytest.mark.parametrize("pays", [True, False])
+def test_fastest_way_agrees_with_the_plain_one(pays, monkeypatch):
+    """By Winograd's method or not: the same to 1e-4, in batches large enough for NNPACK."""
+    monkeypatch.setattr(features, "native_bf16", lambda: False)
+    monkeypatch.setattr(features, "_winograd_pays", lambda: pays)
+    network = backbone()
+    pictures = [(torch.randn(3, 12, 12), 0) for _ in range(18)]
+    seen = []
+    network.features[0].register_forward_hook(lambda *_: seen.append(torch.backends.mkldnn.enabled))
+    found = features.extract(network, pictures, batch_size=16)
+    assert seen == [not pays, not pays]
+    assert torch.backends.mkldnn.enabled
+    torch.testing.assert_close(found.values, plain(network, pictures), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("nnpack", "capability", "answer"),
+    [(True, "AVX2", True), (True, "AVX512", False), (False, "AVX2", False)],
+)
+def test_winograd_where_it_was_measured(nnpack, capability, answer, monkeypatch):
+    monkeypatch.setattr(torch.backends.nnpack, "is_available", lambda: nnpack)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert features._winograd_pays() is answer
+
+
 @pytest.mark.parametrize("native", [True, False])
 def test_precision_follows_the_processor(native, pictures, monkeypatch):
     monkeypatch.setattr(features, "native_bf16", lambda: native)
+    monkeypatch.setattr(features, "_winograd_pays", lambda: False)
     network = backbone()
     wanted = torch.bfloat16 if native else torch.float32
     expected = features.extract(network, pictures, dtype=wanted)
@@ -187,8 +213,6 @@ def test_impossible_dtype(pictures):
 @pytest.mark.photos
 def test_demo_features_tell_ants_from_bees():
     """A linear classifier on AlexNet's demo features: 0.78 to 0.82 measured, 0.70 if random."""
-    if not os.environ.get("ANTS_BEES_DIR"):
-        pytest.skip("ANTS_BEES_DIR is not set: no real photographs")
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

@@ -18,11 +18,9 @@ TWO_CLASSES = {"alexnet": 57_012_034, "vgg16": 134_268_738}
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch, tmp_path):
-    """No network, and a torch hub cache of its own."""
-    monkeypatch.setenv("TUTORIAL_OFFLINE", "1")
+def hub(monkeypatch, tmp_path):
+    """A torch hub folder of its own."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setenv("ANTS_BEES_CACHE", str(tmp_path / "cache"))
 
 
 @pytest.fixture
