@@ -11,20 +11,15 @@ Sources:
 """
 
 import contextlib
-import logging
 import os
-import shutil
-import sys
-import zipfile
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pooch
-import requests
 import torch
 import torchvision
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -32,7 +27,6 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import v2
 from torchvision.transforms._presets import ImageClassification
-from tqdm.auto import tqdm
 
 from tutorial_utils import places, sketchbook
 
@@ -42,8 +36,6 @@ SPLITS = ("train", "val")
 URL = "https://download.pytorch.org/tutorial/hymenoptera_data.zip"
 SHA256 = "fbc41b31d544714d18dd1230b1e2b455e1557766e13e67f9f5a7a23af7c02209"
 SIZE_BYTES = 47_286_322
-RETRIES = 2
-TIMEOUT_S = 15.0
 
 # By these the photographs are known when they come from a folder.
 PHOTOGRAPHS = {"train": {"ants": 123, "bees": 121}, "val": {"ants": 70, "bees": 83}}
@@ -170,7 +162,7 @@ def load(source: str | Path = "auto", *, quiet: bool = False) -> Pictures:
         PermissionError: if the cache cannot be written.
     """
     found = _find(source, quiet)
-    _check_layout(found.root)
+    _check_layout(found.root, found.clause)
     report = audit(found.root)
     _check_left(found.root, report)
     kind = found.kind or _kind_of(found.root, report)
@@ -204,8 +196,8 @@ def audit(folder: str | Path) -> Audit:
             name = Path(split) / path
             if note := _oddity(path):
                 odd.append(f"{name.as_posix()}: {note}")
-            elif reason := _fault(root / name):
-                problems.append(Problem(name, reason))
+            elif fault := _fault(root / name):
+                problems.append(Problem(name, fault))
             else:
                 counts[split][path.parts[0]] += 1
     return Audit(counts, tuple(problems), tuple(odd))
@@ -306,7 +298,7 @@ class _Found(NamedTuple):
 
 def _find(source: str | Path, quiet: bool) -> _Found:
     """Ask the source, or for "auto" all of them in order."""
-    if isinstance(source, Path) or _looks_like_folder(source):
+    if isinstance(source, os.PathLike) or _looks_like_folder(source):
         root = Path(source).expanduser().absolute()
         return _Found(root, "folder", None, f"the folder {source}")
     if source == "auto":
@@ -317,7 +309,7 @@ def _find(source: str | Path, quiet: bool) -> _Found:
         "download": lambda: _from_download(quiet),
         "drawn": lambda: _drawn("asked for by name", quiet),
     }
-    if source not in ask:
+    if not isinstance(source, str) or source not in ask:
         raise ValueError(
             f"unknown source {source!r}; allowed: {', '.join(SOURCES)}, or the path of a folder "
             f"(write ./name for a folder here)"
@@ -337,12 +329,14 @@ def _find_any(quiet: bool) -> _Found:
         return _from_folder()
     if root := places.kept(_photographs_name()):
         return _Found(root, "cache", "photographs", "from the cache")
+    lost = (places.cache_path() / _photographs_name()).exists()
+    before = "the photographs in the cache are not complete; " if lost else ""
     if not places.online():
-        return _drawn(f"no network: {places.offline_reason()}", quiet)
+        return _drawn(f"{before}no network: {places.offline_reason()}", quiet)
     try:
         return _download(quiet)
     except ConnectionError as error:
-        return _drawn(f"the download failed: {error}", quiet)
+        return _drawn(f"{before}the download failed: {error}", quiet)
 
 
 def _folder_in_environment() -> str:
@@ -396,8 +390,9 @@ def _drawn(reason: str, quiet: bool) -> _Found:
     """Draw the pictures into the cache, once, and say why they are drawn."""
 
     def make(work: Path) -> Path:
-        _say("drawing the pictures, once; this takes about half a minute", quiet)
-        with _bar(quiet, desc="drawing", unit="picture") as bar:
+        if not quiet:
+            print("drawing the pictures, once; this takes about half a minute", flush=True)
+        with places.progress_bar(quiet, desc="drawing", unit="picture") as bar:
 
             def progress(done: int, total: int) -> None:
                 bar.total = total
@@ -426,104 +421,35 @@ def _drawn_name() -> str:
 
 
 def _fetch(work: Path, quiet: bool) -> Path:
-    """Download the archive into an empty folder, check and unpack it; return the set's folder."""
+    """Download and unpack the photographs into an empty folder; return the set's own folder."""
+    sums = {"sha256": SHA256, "size_bytes": SIZE_BYTES}
     try:
-        _check_room(work)
-        _say(f"downloading {SIZE_BYTES / 1e6:.0f} MB from {places.HOST}, once", quiet)
-        archive = _retrieve(work / "archive", quiet)
-        _unpack(archive, work / "unpacked")
-        for folder in (work / "unpacked", *sorted((work / "unpacked").iterdir())):
-            if all((folder / split).is_dir() for split in SPLITS):
-                return folder
-        raise ConnectionError("the archive holds no folder with train and val")
-    except requests.HTTPError as error:
-        raise ConnectionError(f"the server answered HTTP {error.response.status_code}") from error
-    except requests.Timeout as error:
-        raise ConnectionError(f"the server did not answer within {TIMEOUT_S:.0f} s") from error
-    except requests.RequestException as error:
-        raise ConnectionError("the connection could not be made or was cut") from error
-    except zipfile.BadZipFile as error:
-        raise ConnectionError("the file that arrived is no zip archive") from error
-
-
-def _retrieve(folder: Path, quiet: bool) -> Path:
-    """Download the archive; a file whose checksum is wrong is never kept."""
-    name = URL.rpartition("/")[2]
-    store = pooch.create(
-        path=folder,
-        base_url="",
-        registry={name: f"sha256:{SHA256}"},
-        urls={name: URL},
-        retry_if_failed=RETRIES,
-    )
-    with _bar(quiet, desc=name, unit="B", unit_scale=True) as bar, _hushed(pooch.get_logger()):
-        get = pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT_S)
-        try:
-            return Path(store.fetch(name, downloader=get))
-        except ValueError as error:
-            raise ConnectionError(
-                f"what arrived is not the file that was expected ({SIZE_BYTES:,} bytes, SHA-256 "
-                f"{SHA256[:12]}...)"
-            ) from error
-
-
-def _check_room(folder: Path) -> None:
-    """Archive and pictures take twice the archive's size for a moment."""
-    free, needed = shutil.disk_usage(folder).free, 2 * SIZE_BYTES
-    if free < needed:
-        raise ConnectionError(
-            f"it needs {needed / 1e6:.0f} MB on the disk of the cache, and {free / 1e6:.0f} MB are "
-            f"free"
-        )
-
-
-def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack a zip archive, all of it or nothing: a member that would leave the folder stops it."""
-    folder.mkdir()
-    with zipfile.ZipFile(archive) as members:
-        for name in members.namelist():
-            target = (folder / name.replace("\\", "/")).resolve()
-            if not target.is_relative_to(folder.resolve()) or Path(name).drive:
-                raise ConnectionError(f"the archive's member {name!r} would leave the folder")
-        members.extractall(folder)
-
-
-def _say(text: str, quiet: bool) -> None:
-    if not quiet:
-        print(text, flush=True)
-
-
-def _bar(quiet: bool, **settings: object) -> tqdm:
-    """Return a progress bar, shown to a person at a terminal only."""
-    return tqdm(disable=quiet or not sys.stderr.isatty(), leave=False, **settings)
-
-
-@contextlib.contextmanager
-def _hushed(logger: logging.Logger) -> Iterator[None]:
-    """Keep pooch's own notes, which name paths of this machine, out of the lessons."""
-    before = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
+        unpacked = places.unpack(places.download(URL, work, **sums, quiet=quiet), work / "unpacked")
+    except ConnectionError:
+        raise
+    except OSError as error:
+        raise ConnectionError(f"it could not be written, {error.strerror or error}") from error
+    for folder in (unpacked, *sorted(unpacked.iterdir())):
+        if all((folder / split).is_dir() for split in SPLITS):
+            return folder
+    raise ConnectionError("the archive holds no folder with train and val")
 
 
 # The folder: what it must hold, and what is said of it.
 
 
-def _check_folder(root: Path) -> None:
+def _check_folder(root: Path, called: str = "the picture folder") -> None:
     if not root.exists():
-        raise FileNotFoundError(f"the picture folder {root} does not exist; {LAYOUT}")
+        raise FileNotFoundError(f"{called} does not exist: {root}; {LAYOUT}")
     if not root.is_dir():
         raise NotADirectoryError(
-            f"{root} is a file, not a picture folder; {LAYOUT}. Unpack it first if it is an archive"
+            f"{called} is a file: {root}; {LAYOUT}. Unpack it first if it is an archive"
         )
 
 
-def _check_layout(root: Path) -> None:
+def _check_layout(root: Path, called: str) -> None:
     """Check what can be seen without opening a file: train and val, with the same classes."""
-    _check_folder(root)
+    _check_folder(root, called)
     missing = [split for split in SPLITS if not (root / split).is_dir()]
     if missing:
         inner = [name for name in _visible_folders(root) if (root / name / "train").is_dir()]
@@ -582,11 +508,17 @@ def _skipped(report: Audit) -> list[str]:
     groups: dict[str, list[Problem]] = {}
     for problem in report.problems:
         groups.setdefault(problem.reason, []).append(problem)
-    return [f"skipped {len(group)}: {_named(group)}" for group in groups.values()]
+    return [
+        f"skipped {len(group)}, {reason}: {_named(group, reasons=False)}"
+        for reason, group in groups.items()
+    ]
 
 
-def _named(problems: list[Problem], limit: int = 10) -> str:
-    names = [f"{problem.path.as_posix()} ({problem.reason})" for problem in problems[:limit]]
+def _named(problems: list[Problem], *, reasons: bool = True, limit: int = 10) -> str:
+    names = [
+        f"{path.as_posix()} ({reason})" if reasons else path.as_posix()
+        for path, reason in problems[:limit]
+    ]
     more = len(problems) - limit
     return ", ".join(names) + (f" and {more} more" if more > 0 else "")
 
@@ -612,9 +544,8 @@ def _oddity(path: Path) -> str | None:
     if len(path.parts) < 2:
         return "outside the folders of the classes"
     if path.suffix.lower() not in IMG_EXTENSIONS:
-        return (
-            f"{path.suffix or 'a file without an ending'} is no kind of file that ImageFolder reads"
-        )
+        kind = f"{path.suffix} files" if path.suffix else "files without an ending"
+        return f"ImageFolder reads no {kind}"
     return None
 
 
@@ -624,7 +555,8 @@ def _oddity(path: Path) -> str | None:
 def _fault(path: Path) -> str | None:
     """Return why a picture cannot be used, or None."""
     try:
-        _read(path, small=True)
+        with warnings.catch_warnings(action="ignore"):  # what matters is in the reason
+            _read(path, small=True)
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         return _reason(error)
     return None
@@ -696,4 +628,4 @@ def _reason(error: Exception) -> str:
         return "not allowed to read it"
     if "truncated" in str(error).lower() or isinstance(error, EOFError):
         return "cut short"
-    return f"damaged, {type(error).__name__}: {error}"
+    return f"damaged, {str(error) or type(error).__name__}"

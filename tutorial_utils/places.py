@@ -1,7 +1,8 @@
 """Where things are kept on this machine, and whether there is a network.
 
 The cache is one folder. What takes long to make goes into it by `keep`, which makes a thing once,
-whole or not at all, however many processes ask for it at the same time.
+whole or not at all, however many processes ask for it at the same time. What comes from the
+network is checked against its checksum before it is used.
 
 Sources:
     pooch, where an operating system wants caches: https://www.fatiando.org/pooch
@@ -10,23 +11,29 @@ Sources:
 
 import contextlib
 import json
+import logging
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import filelock
 import pooch
 import requests
+from tqdm.auto import tqdm
 
 HOST = "download.pytorch.org"
 CONNECT_S = 3.0
 GIVE_UP_S = 4.0  # looking up a name has no limit of its own, so all of it has this one
 REMEMBER_S = 15 * 60.0
 MANIFEST = "complete.json"
+RETRIES = 2
+TIMEOUT_S = 15.0  # a download in which nothing arrives for so long has failed
 
 _failures: list[
     float
@@ -95,13 +102,75 @@ def keep(name: str, make: Callable[[Path], Path], *, quiet: bool = False) -> Pat
     with _alone(cache / f"{name}.lock", quiet):
         if found := kept(name):  # another process has made it in the meantime
             return found
-        for left_over in [cache / name, *cache.glob(f"{name}.part-*")]:
+        for left_over in cache.glob(f"{name}.part-*"):  # of a process that was killed
             shutil.rmtree(left_over, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=f"{name}.part-", dir=cache) as work:
             made = make(Path(work))
             _write_manifest(made)
+            shutil.rmtree(cache / name, ignore_errors=True)
             os.replace(made, cache / name)
     return cache / name
+
+
+def download(url: str, folder: Path, *, sha256: str, size_bytes: int, quiet: bool = False) -> Path:
+    """Download one file into a folder; a file whose checksum is wrong is not kept.
+
+    Args:
+        url: its last part becomes the file's name.
+        folder: exists.
+        sha256: the checksum, in hexadecimal.
+        size_bytes: how large the file is. Twice that must be free on the disk, so that it can be
+            unpacked.
+        quiet: print nothing.
+
+    Raises:
+        ConnectionError: with the reason in a few words, if it cannot be had, whole and right.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < 2 * size_bytes:
+        raise ConnectionError(
+            f"the disk of the cache has {free / 1e6:.0f} MB free and {2 * size_bytes / 1e6:.0f} MB "
+            f"are needed"
+        )
+    if not quiet:
+        print(f"downloading {size_bytes / 1e6:.0f} MB from {url.split('/')[2]}, once", flush=True)
+    try:
+        return _fetch(url, folder, sha256, size_bytes, quiet)
+    except ValueError as error:  # the checksum, says pooch
+        raise ConnectionError(
+            f"what arrived is not the file expected, {size_bytes:,} bytes, SHA-256 {sha256[:12]}..."
+        ) from error
+    except requests.HTTPError as error:
+        raise ConnectionError(f"the server answered HTTP {error.response.status_code}") from error
+    except requests.Timeout as error:
+        raise ConnectionError(f"the server was silent for {TIMEOUT_S:.0f} s") from error
+    except requests.RequestException as error:
+        raise ConnectionError("no connection was made, or it was cut") from error
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack a zip archive into a new folder, after checking that every member stays inside.
+
+    Raises:
+        ConnectionError: if it is no zip archive, or a member would leave the folder.
+    """
+    folder.mkdir()
+    inside = folder.resolve()
+    try:
+        with zipfile.ZipFile(archive) as members:
+            for name in members.namelist():
+                target = Path(inside, name.replace("\\", "/")).resolve()
+                if not target.is_relative_to(inside):
+                    raise ConnectionError(f"the archive's member {name!r} would leave its folder")
+            members.extractall(folder)
+    except zipfile.BadZipFile as error:
+        raise ConnectionError("the file that arrived is no zip archive") from error
+    return folder
+
+
+def progress_bar(quiet: bool, **settings: object) -> tqdm:
+    """Return a tqdm bar that is shown at a terminal only: in a saved notebook it would stay."""
+    return tqdm(disable=quiet or not sys.stderr.isatty(), leave=False, **settings)
 
 
 def online(force: bool = False) -> bool:
@@ -183,6 +252,32 @@ def _alone(path: Path, quiet: bool) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _fetch(url: str, folder: Path, sha256: str, size_bytes: int, quiet: bool) -> Path:
+    name = url.rpartition("/")[2]
+    store = pooch.create(
+        path=folder,
+        base_url="",
+        registry={name: f"sha256:{sha256}"},
+        urls={name: url},
+        retry_if_failed=RETRIES,
+    )
+    settings = {"desc": name, "unit": "B", "unit_scale": True, "total": size_bytes}
+    with progress_bar(quiet, **settings) as bar, _hushed(pooch.get_logger()):
+        get = pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT_S)
+        return Path(store.fetch(name, downloader=get))
+
+
+@contextlib.contextmanager
+def _hushed(logger: logging.Logger) -> Iterator[None]:
+    """Keep pooch's own notes, which name paths of this machine, out of the lessons."""
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _write_manifest(folder: Path) -> None:
