@@ -36,6 +36,7 @@ from tqdm.auto import tqdm
 
 MANIFEST = "checkpoint.json"
 FORMAT = 1  # of the checkpoint folder
+FILES = ("best", "last", "optimizer")
 COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
 # How an optimiser computes, not what: another machine may differ in these and still resume.
 IMPLEMENTATION = {"params", "foreach", "fused", "capturable", "differentiable"}
@@ -329,9 +330,16 @@ class _Run:
     def _train(self, number: int) -> Score:
         self.network.train()
         loss_sum, correct, total = 0.0, 0, 0
-        name = f"epoch {number}/{self.epochs}"
-        batches = tqdm(self.train, desc=name, leave=False, disable=not self.bar)
-        for batch, (inputs, labels) in enumerate(batches, 1):
+        # tqdm.auto asks a loader for a second iterator, which would draw from the generator: it
+        # gets one iterator, made here, and the numbers are those of a plain loop.
+        batches = tqdm(
+            enumerate(self.train, 1),
+            total=len(self.train),
+            desc=f"epoch {number}/{self.epochs}",
+            leave=False,
+            disable=not self.bar,
+        )
+        for batch, (inputs, labels) in batches:
             logits = _logits(self.network, inputs.to(self.device), labels)  # (n, K)
             labels = labels.to(self.device)
             loss = cross_entropy(logits, labels)
@@ -370,7 +378,7 @@ class _Keeper:
 
     def start(self, *, resume: bool, epochs: int) -> History:
         """Return an empty history, or that of the checkpoint after loading it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._make_room()
         if not (self.folder / MANIFEST).exists():
             return History()
         if not resume:
@@ -392,6 +400,18 @@ class _Keeper:
         _load_weights(self.network, path, manifest["frozen"], exactly=set(_to_keep(self.network)))
         self.optimizer.load_state_dict(state)
         return history
+
+    def _make_room(self) -> None:
+        draft = self.folder / (MANIFEST + ".draft")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            draft.write_text("", encoding="utf-8")
+            draft.unlink()
+        except OSError as error:
+            raise OSError(
+                f"the checkpoint folder {self.folder} cannot be written ({error}): give a folder "
+                f"that can be, with room for the weights"
+            ) from error
 
     def save(self, history: History) -> None:
         """Write new files beside the old ones, then the manifest, then drop the old ones."""
@@ -691,6 +711,13 @@ def _read_manifest(folder: Path) -> dict:
         raise ValueError(
             f"{path} has the format {manifest.get('format')!r}; this version reads {FORMAT}"
         )
+    parts = ("files", "frozen", "history", "optimizer", "recipe")
+    files = manifest.get("files", {})
+    for name in [n for n in parts if n not in manifest] + [n for n in FILES if n not in files]:
+        raise ValueError(f"{path} is no whole checkpoint: {name!r} is missing; train again")
+    for file in files.values():
+        if Path(file).name != file:
+            raise ValueError(f"{path} names the file {file!r}, which is not beside it; train again")
     return manifest
 
 
