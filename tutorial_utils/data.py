@@ -42,6 +42,8 @@ PHOTOGRAPHS = {"train": {"ants": 123, "bees": 121}, "val": {"ants": 70, "bees": 
 LANDMARK = Path("train/ants/0013035.jpg")
 
 MAX_PIXELS = 60_000_000
+# What files with a picture's name really hold. Pillow knows more, some of which start programs.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 LAYOUT = "expected are train/<class>/ and val/<class>/ with pictures in them"
 
 
@@ -383,7 +385,7 @@ def _from_download(quiet: bool) -> _Found:
 def _download(quiet: bool) -> _Found:
     """Put the photographs into the cache; raise ConnectionError with the reason if it fails."""
     root = places.keep(_photographs_name(), lambda work: _fetch(work, quiet), quiet=quiet)
-    return _Found(root, "download", "photographs", f"downloaded from {places.HOST}")
+    return _Found(root, "download", "photographs", f"downloaded from {URL.split('/')[2]}")
 
 
 def _drawn(reason: str, quiet: bool) -> _Found:
@@ -574,7 +576,7 @@ def _read(path: Path, *, small: bool = False) -> Image.Image:
         raise _Unusable("not a file")
     if path.stat().st_size == 0:
         raise _Unusable("empty, 0 bytes")
-    with Image.open(path) as picture:
+    with Image.open(path, formats=FORMATS) as picture:
         width, height = picture.size
         if width * height > MAX_PIXELS:
             raise _Unusable(
