@@ -111,7 +111,7 @@ def test_fastest_way_agrees_with_the_plain_one(pays, monkeypatch):
     network = backbone()
     pictures = [(torch.randn(3, 12, 12), 0) for _ in range(18)]
     seen = []
-    network.features[0].register_forward_hook(lambda *_: seen.append(torch.backends.mkldnn.enabled))
+    network[0].register_forward_hook(lambda *_: seen.append(torch.backends.mkldnn.enabled))
     found = features.extract(network, pictures, batch_size=16)
     assert seen == [not pays, not pays]
     assert torch.backends.mkldnn.enabled
