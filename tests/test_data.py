@@ -654,6 +654,12 @@ def test_pictures_in_folders_below_a_class(folder):
     assert len(pictures.dataset("train")) == 6
 
 
+def test_audit_decodes_photographs_small(tmp_path):
+    photograph(640, 480).save(tmp_path / "a.jpg")
+    assert data._read(tmp_path / "a.jpg", small=True).size == (80, 60)
+    assert data._read(tmp_path / "a.jpg").size == (640, 480)
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM"])
 def test_every_kind_cut_anywhere_is_seen_as_when_opened(tmp_path_factory, kind):
     content = encoded(photograph(), kind)

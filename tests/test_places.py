@@ -168,6 +168,24 @@ def test_an_error_leaves_nothing():
     assert places.keep("things", fill)
 
 
+def test_moved_into_place_in_one_step_when_complete(monkeypatch):
+    moved = []
+
+    def replace(source, target):
+        assert sorted(path.name for path in source.iterdir()) == [
+            places.MANIFEST,
+            "train",
+            "two.txt",
+        ]
+        assert not target.exists()
+        moved.append((source.parent.parent, target))
+
+    monkeypatch.setattr(places.os, "replace", replace)
+    places.keep("things", fill)
+    assert moved == [(places.cache_path(), places.cache_path() / "things")]
+    assert places.kept("things") is None  # nothing else put it there
+
+
 def test_a_failed_repair_does_not_lose_what_was_left():
     folder = places.keep("things", fill)
     (folder / "two.txt").unlink()
