@@ -352,7 +352,7 @@ def influence(grids: Mapping[str, Tensor], *, title: str) -> Figure:
         grids: {name: (H, W) whole numbers}; pixels without influence are 0 and stay white.
         title: of the figure.
     """
-    figure = Figure(figsize=(2.9 * len(grids), 3.4), layout="constrained")
+    figure = Figure(figsize=(2.9 * len(grids), 3.6), layout="constrained")
     all_axes = figure.subplots(1, len(grids), squeeze=False)[0]
     for axes, (name, grid) in zip(all_axes, grids.items(), strict=True):
         values = grid.detach().cpu().numpy()
