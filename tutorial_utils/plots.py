@@ -130,6 +130,7 @@ def class_balance(counts: Mapping[str, Mapping[str, int]]) -> Figure:
         look = {"color": PALETTE[i % 7], "hatch": HATCHES[i % 4], "edgecolor": "white"}
         axes.bar_label(axes.bar(places, heights, width, label=name, **look))
     axes.set_xticks(np.arange(len(counts)) + 0.4 - width / 2, list(counts))
+    axes.margins(y=0.12)
     axes.set(title="How many pictures of each class", ylabel="pictures")
     axes.legend()
     return figure
