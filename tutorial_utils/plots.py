@@ -132,6 +132,7 @@ def class_balance(counts: Mapping[str, Mapping[str, int]]) -> Figure:
     axes.set_xticks(np.arange(len(counts)) + 0.4 - width / 2, list(counts))
     axes.margins(y=0.12)
     axes.set(title="How many pictures of each class", ylabel="pictures")
+    axes.margins(y=0.1)
     axes.legend()
     return figure
 
@@ -146,7 +147,7 @@ def sizes(by_class: Mapping[str, Sequence[tuple[int, int]]]) -> Figure:
     for i, (name, pairs) in enumerate(by_class.items()):
         across, down = zip(*pairs, strict=True)
         axes.scatter(across, down, s=18, alpha=0.6, c=PALETTE[i], marker=MARKERS[i], label=name)
-    axes.set(title="No two sizes alike", xlabel="width (pixels)", ylabel="height (pixels)")
+    axes.set(title="Width and height of every picture", xlabel="width (pixels)", ylabel="height (pixels)")
     axes.legend()
     return figure
 
