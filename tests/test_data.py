@@ -920,6 +920,18 @@ def test_augmented_varies_and_is_repeatable():
     assert torch.equal(transform(picture), first)
 
 
+def test_augmented_mirrors_and_cuts():
+    preset = ImageClassification(crop_size=32, mean=(0.0,) * 3, std=(1.0,) * 3)
+    half = Image.new("L", (64, 64), 0)
+    half.paste(255, (32, 0, 64, 64))  # dark on the left, light on the right
+    torch.manual_seed(0)
+    cuts = [data.augmented(preset)(half.convert("RGB"))[0].mean(dim=0) for _ in range(40)]  # (32,)
+    mirrored = sum(bool(cut[0] > cut[-1]) for cut in cuts)
+    assert 10 <= mirrored <= 30
+    edges = {int((cut < 0.4).sum()) for cut in cuts}
+    assert len(edges) > 5  # the middle of the picture is not always in the middle of the cut
+
+
 def test_augmented_normalises_as_the_weights_do():
     preset = ImageClassification(crop_size=8, mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 0.125))
     black = Image.new("RGB", (20, 30))  # stays black in any light
