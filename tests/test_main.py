@@ -12,8 +12,10 @@ from tutorial_utils.__main__ import main
 
 PACKAGE = Path(tutorial_utils.__file__).parent
 FLOORS = {
+    "history": 0,
     "places": 0,
     "sketchbook": 0,
+    "checkpoints": 1,
     "data": 1,
     "models": 1,
     "features": 2,
@@ -32,7 +34,7 @@ def imported(module: str) -> set[str]:
     for node in ast.walk(ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module == "tutorial_utils":
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tutorial_utils."):
+        elif isinstance(node, ast.ImportFrom) and node.module.startswith("tutorial_utils."):
             found.add(node.module.split(".")[1])
     return found - {"__version__"}
 

@@ -1,7 +1,7 @@
 """What the lessons of "Ants and Bees" share.
 
 Modules, from the ground floor up; each imports only from floors below:
-places, sketchbook | data, models | features, training, evaluation | plots, lesson | experiments.
+places, sketchbook, history | data, models, checkpoints | features, training, evaluation | plots, lesson | experiments.
 They load when first used, so that ``import tutorial_utils`` costs next to nothing.
 """
 
@@ -9,10 +9,12 @@ import importlib
 
 __version__ = "0.1.0"
 __all__ = [
+    "checkpoints",
     "data",
     "evaluation",
     "experiments",
     "features",
+    "history",
     "lesson",
     "models",
     "places",

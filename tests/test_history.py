@@ -1,0 +1,58 @@
+"""Tests of `tutorial_utils.history`: best, last, the table, the file."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_runs import epoch
+
+from tutorial_utils.history import COLUMNS, Epoch, History, Score
+
+
+def test_frame():
+    frame = History([epoch(1), epoch(2, correct=6)]).frame()
+    assert list(frame.columns) == list(COLUMNS)
+    assert frame["val_accuracy"].tolist() == [0.5, 0.6] and frame["epoch"].tolist() == [1, 2]
+
+
+def test_best_takes_accuracy_then_loss_then_the_earliest():
+    epochs = [epoch(1, correct=7, loss=0.1), epoch(2, correct=8, loss=0.9)]
+    epochs += [epoch(3, correct=8, loss=0.4), epoch(4, correct=8, loss=0.4)]
+    history = History(epochs)
+    assert history.best.epoch == 3 and history.last.epoch == 4 and history.seconds == 6.0
+
+
+scores = st.builds(Score, st.floats(0, 100), st.integers(0, 50), st.integers(50, 60))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    pairs=st.lists(st.tuples(scores, scores, st.floats(0, 1e6))),
+    stopped=st.sampled_from([None, "interrupted"]),
+)
+def test_a_history_comes_back_from_json_as_it_was(tmp_path_factory, pairs, stopped):
+    path = tmp_path_factory.getbasetemp() / "history.json"
+    history = History([Epoch(i, *pair) for i, pair in enumerate(pairs, 1)], stopped)
+    history.save(path)
+    assert History.load(path) == history
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is not JSON"),
+        ("[1]", "holds a JSON list"),
+        ("{}", "is no history: KeyError"),
+        ('{"epochs": [3], "stopped": null}', "is no history: TypeError"),
+        ('{"epochs": [{"epoch": 1, "train": {"loss": 1}}], "stopped": null}', "is no history"),
+    ],
+)
+def test_a_file_that_is_no_history(tmp_path, content, message):
+    path = tmp_path / "history.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        History.load(path)
+
+
+def test_a_history_that_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no history at"):
+        History.load(tmp_path / "none.json")

@@ -1,0 +1,294 @@
+"""Keeps a training run on disk, so that it can be gone on with or its best epoch be used.
+
+A checkpoint is a folder. `checkpoint.json` names the other files and is written last, in one
+step, so the folder holds one whole checkpoint at every moment. Nothing in it is a pickle.
+
+Source:
+    safetensors, the file format of the weights: https://huggingface.co/docs/safetensors
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from tutorial_utils.history import Epoch, History, read_json, replace_file, write_json
+
+MANIFEST = "checkpoint.json"
+FORMAT = 1  # of the checkpoint folder
+FILES = ("best", "last", "optimizer")
+# How an optimiser computes, not what: another machine may differ in these and still resume.
+IMPLEMENTATION = {"params", "foreach", "fused", "capturable", "differentiable"}
+
+
+def load_checkpoint(network: nn.Module, folder: str | Path, *, which: str = "best") -> Epoch:
+    """Load the weights that `fit` kept into a network built the same way.
+
+    A checkpoint holds what was trained and not what was frozen: build the network with the same
+    weights and swap the same head first. Nothing is loaded unless everything fits.
+
+    Args:
+        network: its trained tensors are overwritten.
+        folder: what `fit` was given as `checkpoint`.
+        which: "best" or "last".
+
+    Returns:
+        The epoch that the weights are from.
+
+    Raises:
+        FileNotFoundError: if there is no checkpoint, or one of its files is missing.
+        ValueError: if a file is damaged or no safetensors file, or the network is another one.
+    """
+    if which not in ("best", "last"):
+        raise ValueError(f"which must be 'best' or 'last', not {which!r}")
+    folder = Path(folder)
+    manifest = _read_manifest(folder)
+    _load_weights(network, folder / manifest["files"][which], manifest["frozen"])
+    history = History.from_dict(manifest["history"], folder / MANIFEST)
+    return getattr(history, which)
+
+
+class Keeper:
+    """Keeps a run's best and last epoch in a folder, one whole checkpoint at every moment."""
+
+    def __init__(
+        self, folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, recipe: dict
+    ) -> None:
+        self.folder, self.network, self.optimizer = folder, network, optimizer
+        self.recipe = recipe
+        self.frozen = _fingerprint(network, _to_keep(network))
+        self.files: dict[str, str] = {}
+        self.done = 0  # the epoch of the checkpoint in the folder
+
+    def start(self, *, resume: bool, epochs: int) -> History:
+        """Return an empty history, or that of the checkpoint after loading it."""
+        self._make_room()
+        if not (self.folder / MANIFEST).exists():
+            return History()
+        if not resume:
+            raise ValueError(
+                f"{self.folder} holds a checkpoint already, which would be lost: use resume=True "
+                f"to go on from it, give another folder, or delete this one"
+            )
+        manifest = _read_manifest(self.folder)
+        history = History.from_dict(manifest["history"], self.folder / MANIFEST)
+        _check_recipe(self.folder, manifest["recipe"], self.recipe)
+        if history.last.epoch > epochs:
+            raise ValueError(
+                f"the checkpoint in {self.folder} has {history.last.epoch} epochs and epochs="
+                f"{epochs} were asked for: epochs counts those done before too, ask for more"
+            )
+        self.files, self.done = manifest["files"], history.last.epoch
+        state = self._optimizer_state(manifest["optimizer"])
+        path = self.folder / self.files["last"]
+        _load_weights(self.network, path, manifest["frozen"], exactly=set(_to_keep(self.network)))
+        self.optimizer.load_state_dict(state)
+        return history
+
+    def _make_room(self) -> None:
+        draft = self.folder / (MANIFEST + ".draft")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            draft.write_text("", encoding="utf-8")
+            draft.unlink()
+        except OSError as error:
+            raise OSError(
+                f"the checkpoint folder {self.folder} cannot be written ({error}): give a folder "
+                f"that can be, with room for the weights"
+            ) from error
+
+    def save(self, history: History) -> None:
+        """Write new files beside the old ones, then the manifest, then drop the old ones."""
+        epoch = history.last.epoch
+        names = {"last": f"weights-{epoch:04}.safetensors", "best": self.files.get("best")}
+        names["optimizer"] = f"optimizer-{epoch:04}.safetensors"
+        if history.best.epoch == epoch:
+            names["best"] = names["last"]
+        tensors, others = _split_state(self.optimizer.state_dict()["state"])
+        manifest = {"format": FORMAT, "recipe": self.recipe, "frozen": self.frozen, "files": names}
+        manifest |= {"optimizer": others, "history": asdict(history)}
+        try:
+            _write_tensors(self.folder / names["last"], _to_keep(self.network))
+            _write_tensors(self.folder / names["optimizer"], tensors)
+            write_json(self.folder / MANIFEST, manifest)
+        except (OSError, SafetensorError) as error:
+            raise OSError(
+                f"the checkpoint of epoch {epoch} could not be written: {error}.{self.kept()}"
+            ) from error
+        self.files, self.done = names, epoch
+        self._tidy()
+
+    def kept(self) -> str:
+        """Say which checkpoint there is."""
+        if not self.done:
+            return f" There is no checkpoint in {self.folder} yet."
+        return f" The checkpoint of epoch {self.done} is kept in {self.folder}."
+
+    def _tidy(self) -> None:
+        for pattern in ("weights-*", "optimizer-*"):
+            for path in self.folder.glob(pattern):
+                if path.name not in self.files.values():
+                    path.unlink(missing_ok=True)
+
+    def _optimizer_state(self, others: dict) -> dict:
+        """Return the optimiser's state as `load_state_dict` takes it."""
+        state = {int(index): dict(values) for index, values in others.items()}
+        for name, tensor in _read_tensors(self.folder / self.files["optimizer"]).items():
+            index, key = name.split(".", 1)
+            state.setdefault(int(index), {})[key] = tensor
+        return {"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]}
+
+
+def recipe_of(
+    optimizer: torch.optim.Optimizer, train: DataLoader, val: DataLoader, seed: int
+) -> dict:
+    """Return what must be the same for a resumed run to be the same run, as JSON holds it."""
+    groups = [
+        {key: value for key, value in group.items() if key not in IMPLEMENTATION}
+        | {"tensors": len(group["params"])}
+        for group in optimizer.param_groups
+    ]
+    recipe = {"seed": int(seed), "optimizer": type(optimizer).__name__}
+    for number, group in enumerate(groups):
+        prefix = f"group {number} " if len(groups) > 1 else ""
+        recipe |= {prefix + key: value for key, value in group.items()}
+    for name, loader in (("train", train), ("val", val)):
+        recipe[f"{name} pictures"] = len(loader.dataset)
+        recipe[f"{name} batch size"] = loader.batch_size
+        recipe[f"{name} order"] = type(loader.sampler).__name__
+    return json.loads(json.dumps(recipe, default=str))
+
+
+def _check_recipe(folder: Path, there: dict, here: dict) -> None:
+    unlike = [
+        f"{key} {there.get(key)!r} there, {here.get(key)!r} here"
+        for key in sorted(there | here)
+        if there.get(key) != here.get(key)
+    ]
+    if unlike:
+        raise ValueError(
+            f"the checkpoint in {folder} is another run's: {'; '.join(unlike)}. Use the same "
+            f"recipe to resume, or give another folder to start anew"
+        )
+
+
+def _own(network: nn.Module) -> dict[str, Tensor]:
+    """Return all that a state dict holds; a tensor with two names only once."""
+    saved = network.state_dict()
+    buffers = {name: buffer for name, buffer in network.named_buffers() if name in saved}
+    return dict(network.named_parameters()) | buffers
+
+
+def _to_keep(network: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors that training can change: trainable parameters, and all buffers."""
+    return {
+        name: tensor
+        for name, tensor in _own(network).items()
+        if tensor.requires_grad or not isinstance(tensor, nn.Parameter)
+    }
+
+
+def _fingerprint(network: nn.Module, without: Iterable[str]) -> str:
+    """Return a hash of the other tensors' names and values, "" if there are none."""
+    rest = {name: t for name, t in _own(network).items() if name not in set(without)}
+    digest = hashlib.sha256()
+    for name in sorted(rest):
+        digest.update(name.encode())
+        values = rest[name].detach().cpu().contiguous().flatten().view(torch.uint8)
+        digest.update(values.numpy())
+    return digest.hexdigest() if rest else ""
+
+
+def _load_weights(
+    network: nn.Module, path: Path, frozen: str, *, exactly: set[str] | None = None
+) -> None:
+    """Copy a file's tensors into a network, after checking that every one of them fits."""
+    tensors = _read_tensors(path)
+    own = _own(network)
+    strangers = sorted(set(tensors) - set(own))
+    if strangers:
+        raise ValueError(
+            f"the checkpoint {path} is another network's: it has {', '.join(strangers[:4])}, "
+            f"which this network has not. Build the network that was trained"
+        )
+    for name, tensor in tensors.items():
+        if tensor.shape != own[name].shape:
+            raise ValueError(
+                f"{name} has the shape {tuple(tensor.shape)} in the checkpoint {path} and "
+                f"{tuple(own[name].shape)} in this network: build the same network, with a head "
+                f"for the same number of classes"
+            )
+    if exactly is not None and exactly != set(tensors):
+        unlike = ", ".join(sorted(exactly ^ set(tensors))[:4])
+        raise ValueError(
+            f"other tensors were trained in the checkpoint {path} than are trainable here: "
+            f"{unlike}. Freeze the same layers to resume, or give another folder"
+        )
+    if _fingerprint(network, tensors) != frozen:
+        raise ValueError(
+            f"the checkpoint {path} holds only what was trained, and this network's other layers "
+            f"are not those it was trained with: build it with the same weights"
+        )
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            own[name].copy_(tensor)
+
+
+def _split_state(state: dict[int, dict]) -> tuple[dict[str, Tensor], dict[str, dict]]:
+    """Split an optimiser's state into tensors, named "index.key", and the rest for JSON."""
+    tensors: dict[str, Tensor] = {}
+    others: dict[str, dict] = {}
+    for index, values in state.items():
+        for key, value in values.items():
+            if isinstance(value, Tensor):
+                tensors[f"{index}.{key}"] = value
+            else:
+                others.setdefault(str(index), {})[key] = value
+    return tensors, others
+
+
+def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    replace_file(path, lambda draft: save_file(whole, draft))
+
+
+def _read_tensors(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: the checkpoint is not whole, train again")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} ({path.stat().st_size:,} bytes) is no whole safetensors file: {error}. It was "
+            f"cut short, or is of another kind, such as a pickle, which is never opened because "
+            f"that would run code. Train again, or fetch the file again"
+        ) from error
+
+
+def _read_manifest(folder: Path) -> dict:
+    if folder.is_file():
+        raise ValueError(
+            f"{folder} is a file; a checkpoint is a folder, as fit(checkpoint=FOLDER) writes it. "
+            f"A pickle, such as torch.save writes, is never opened, because that would run code"
+        )
+    path = folder / MANIFEST
+    manifest = read_json(path, "checkpoint")
+    if manifest.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} has the format {manifest.get('format')!r}; this version reads {FORMAT}"
+        )
+    parts = ("files", "frozen", "history", "optimizer", "recipe")
+    files = manifest.get("files", {})
+    for name in [n for n in parts if n not in manifest] + [n for n in FILES if n not in files]:
+        raise ValueError(f"{path} is no whole checkpoint: {name!r} is missing; train again")
+    for file in files.values():
+        if Path(file).name != file:
+            raise ValueError(f"{path} names the file {file!r}, which is not beside it; train again")
+    return manifest
