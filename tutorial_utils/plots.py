@@ -147,7 +147,9 @@ def sizes(by_class: Mapping[str, Sequence[tuple[int, int]]]) -> Figure:
     for i, (name, pairs) in enumerate(by_class.items()):
         across, down = zip(*pairs, strict=True)
         axes.scatter(across, down, s=18, alpha=0.6, c=PALETTE[i], marker=MARKERS[i], label=name)
-    axes.set(title="Width and height of every picture", xlabel="width (pixels)", ylabel="height (pixels)")
+    axes.set(
+        title="Width and height of every picture", xlabel="width (pixels)", ylabel="height (pixels)"
+    )
     axes.legend()
     return figure
 
@@ -384,6 +386,7 @@ def curves(histories: Mapping[str, pandas.DataFrame], *, title: str) -> Figure:
         for split, line, marker in (("train", "--", "s"), ("val", "-", "o")):
             shown = {"train": "training", "val": "validation"}[split]
             look = {"color": PALETTE[i % 7], "linestyle": line, "marker": marker, "markersize": 3.5}
+            look["markerfacecolor"] = "white" if i % 2 else look["color"]  # also without colour
             for axes, what in zip(panels, ("loss", "accuracy"), strict=True):
                 values = frame[f"{split}_{what}"]
                 axes.plot(frame["epoch"], values, label=f"{name}, {shown}", **look)
