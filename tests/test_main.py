@@ -81,6 +81,17 @@ def test_fetch_says_what_it_could_not_get(capsys, monkeypatch, tmp_path):
     assert "not everything could be fetched" in capsys.readouterr().out
 
 
+def test_draw_writes_a_set_and_says_how_to_use_it(capsys, monkeypatch, tmp_path):
+    from tutorial_utils import sketchbook
+
+    write = sketchbook.write
+    few = {"train": {"ants": 2, "bees": 1}, "val": {"ants": 1, "bees": 1}}
+    monkeypatch.setattr(sketchbook, "write", lambda folder, **more: write(folder, **few, **more))
+    assert main(["draw", str(tmp_path / "set"), "--seed", "3"]) == 0
+    assert f"ANTS_BEES_DIR={tmp_path / 'set'}" in capsys.readouterr().out
+    assert len(list((tmp_path / "set" / "train").rglob("*.jpg"))) == 3
+
+
 def test_draw_refuses_a_folder_in_use(capsys, tmp_path):
     (tmp_path / "kept.txt").write_text("mine")
     assert main(["draw", str(tmp_path)]) == 1
