@@ -93,7 +93,9 @@ def _draw(options: argparse.Namespace) -> int:
     if options.folder.exists() and any(options.folder.iterdir()):
         raise ValueError(f"{options.folder} is not empty; name a new folder, nothing was written")
     with tqdm(total=397, unit="picture") as bar:
-        sketchbook.write(options.folder, seed=options.seed, progress=lambda done, total: bar.update())
+        sketchbook.write(
+            options.folder, seed=options.seed, progress=lambda done, total: bar.update()
+        )
     print(f"drawn: {options.folder}; use it with ANTS_BEES_DIR={options.folder}")
     return 0
 
