@@ -1,7 +1,8 @@
 """What the lessons of "Ants and Bees" share.
 
 Modules, from the ground floor up; each imports only from floors below:
-places, sketchbook, history | data, models, checkpoints | features, training, evaluation | plots, lesson | experiments.
+places, sketchbook, history | data, models, checkpoints | features, training, evaluation |
+plots, lesson | experiments.
 They load when first used, so that ``import tutorial_utils`` costs next to nothing.
 """
 
