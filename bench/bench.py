@@ -1,0 +1,229 @@
+"""Measures the post's loop against the course's: time, memory, accuracy. `make bench` runs it.
+
+Every run is a process of its own (`one.py`), and within a round they follow one another: the
+post's epochs, the course with an empty cache, the course with the cache kept. Ratios are taken
+within the round, so that a machine that is slow for a while is slow for both. It writes
+OUT/bench.json, OUT/bench.md and OUT/bench.png; how to read them is in README.md beside this file.
+It is a benchmark, not a test: it exits with 0, whatever it finds.
+"""
+
+import argparse
+import datetime
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import figure
+import one
+import summary
+import torch
+import torchvision
+
+from tutorial_utils import data, history, models, store
+
+HERE = Path(__file__).resolve().parent
+# The post's epochs that are run; VGG16's takes minutes.
+POST_EPOCHS = {"alexnet": 2, "vgg16": 1}
+# The results depend on these files.
+CODE = ("fastpass", "features", "models", "rowspace", "training", "data", "store")
+
+
+def main() -> None:
+    """Measure, write the results, print the table."""
+    options = parse()
+    options.out.mkdir(parents=True, exist_ok=True)
+    pictures = data.load(options.source)
+    runner = Runner(options, pictures)
+    rounds = measure_rounds(options, runner)
+    results = {}
+    for arch in options.archs:
+        results[arch] = summarise(arch, rounds)
+        if options.seeds:
+            add_accuracy(arch, results[arch], runner, rounds, options)
+    machine = describe(options.device, pictures)
+    settings = {"rounds": options.rounds, "seeds": options.seeds, "code": code_sum()}
+    settings |= {"post_batch": one.POST_BATCH, "course_batch": one.COURSE_BATCH, "lr": one.LR}
+    settings |= {"targets": summary.TARGETS, "finished": now()}
+    write(options.out, results, machine, settings)
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="for the accuracy; 0 leaves it out")
+    parser.add_argument("--out", type=Path, default=Path("build/bench"))
+    parser.add_argument("--only", choices=models.ARCHS, help="one network")
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--source", default="drawn", help="a source of data.load, or a folder")
+    parser.add_argument("--resume", action="store_true", help="keep the rounds that are finished")
+    options = parser.parse_args()
+    if options.rounds < 1 or options.seeds < 0:
+        parser.error("--rounds must be at least 1, and --seeds at least 0")
+    if options.device == "auto":
+        options.device = "cuda" if torch.cuda.is_available() else "cpu"
+    options.archs = [options.only] if options.only else list(models.ARCHS)
+    options.out = options.out.absolute()
+    return options
+
+
+class Runner:
+    """Starts `one.py` with what all runs share; features go into a cache of the benchmark's own."""
+
+    def __init__(self, options: argparse.Namespace, pictures: data.Pictures) -> None:
+        """Keep the features in the output folder; `stamp` is what results depend on."""
+        self.cache = options.out / "cache"
+        self.shared = ["--pictures", pictures.root, "--device", options.device]
+        self.stamp = f"{options.device} {pictures.root.name} {code_sum()}"
+        self.environment = os.environ | {"TUTORIAL_OFFLINE": "1", "TUTORIAL_PROGRESS": "0"}
+
+    def __call__(self, what: str, *arguments: object) -> dict:
+        """Run one process to its end and return what it printed."""
+        parts = [sys.executable, HERE / "one.py", what, *arguments, "--cache", self.cache]
+        command = [str(part) for part in [*parts, *self.shared]]
+        done = subprocess.run(command, capture_output=True, text=True, env=self.environment)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def forget(self) -> None:
+        """Delete the features that are kept."""
+        for folder in self.cache.glob(f"{store.PREFIX}*"):
+            if folder.is_dir():
+                shutil.rmtree(folder)
+
+
+def measure_rounds(options: argparse.Namespace, runner: Runner) -> list[dict]:
+    """Run all rounds; each is written down when it is finished."""
+    path = options.out / "rounds.jsonl"
+    if not options.resume:
+        path.unlink(missing_ok=True)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    rounds = [row for row in map(json.loads, lines) if row["stamp"] == runner.stamp]
+    wanted = [(number, arch) for number in range(options.rounds) for arch in options.archs]
+    for number, arch in wanted:
+        if any((row["round"], row["arch"]) == (number, arch) for row in rounds):
+            print(f"round {number + 1}, {arch}: kept")
+            continue
+        row = {"round": number, "arch": arch, "stamp": runner.stamp} | one_round(
+            number, arch, runner
+        )
+        rounds.append(row)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+    return [row for row in rounds if (row["round"], row["arch"]) in wanted]
+
+
+def one_round(number: int, arch: str, runner: Runner) -> dict:
+    """Run each kind once; every other round begins with the course."""
+    order = ("post", "first", "cached") if number % 2 == 0 else ("first", "cached", "post")
+    seed, row = 100 * number, {"gflops": runner("peak")["gflops"]}
+    for kind in order:
+        if kind == "post":
+            row[kind] = runner("post", arch, "--seed", seed, "--epochs", POST_EPOCHS[arch])
+        else:
+            if kind == "first":
+                runner.forget()
+            row[kind] = runner("course", arch, "--seed", seed, "--epochs", summary.EPOCHS)
+        seconds, peak = row[kind]["seconds"], row[kind]["peak_gib"]
+        print(f"round {number + 1}, {arch} {kind}: {seconds:.1f} s, {peak:.2f} GiB", flush=True)
+    if row["first"]["reused"] or not row["cached"]["reused"]:
+        print(f"round {number + 1}, {arch}: the cache was not used as it should be")
+    return row
+
+
+def summarise(arch: str, rounds: list[dict]) -> dict:
+    """Return one network's figures over its rounds."""
+    convolutions, dense = mult_adds(arch)
+    mine = [row for row in rounds if row["arch"] == arch]
+    work = {"mult_adds": convolutions, "dense": dense}
+    rows = [summary.figures(row, gflops=row["gflops"], **work) for row in mine]
+    counts = {"epochs": summary.EPOCHS, "epochs_run_post": POST_EPOCHS[arch]}
+    return summary.middle(rows) | counts | work | {"rounds": rows, "runs": mine}
+
+
+def add_accuracy(
+    arch: str, result: dict, runner: Runner, rounds: list[dict], options: argparse.Namespace
+) -> None:
+    """Train both ways with every seed, apart from what was trained before, and compare."""
+    path = options.out / "accuracy.json"
+    runs = {"course": [], "accuracy": []}
+    for what, seed in ((what, 100 * n) for what in runs for n in range(options.seeds)):
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        recipe = "course" if what == "course" else "post"
+        key = f"{arch} {recipe} {seed} {runner.stamp}"
+        if key not in kept:
+            kept[key] = runner(what, arch, "--seed", seed, "--epochs", summary.EPOCHS)
+            history.write_json(path, kept)
+        runs[what].append(kept[key])
+        last = kept[key]["curve"][-1]
+        print(f"accuracy, {arch} {recipe}, seed {seed}: {last['correct']} of {last['total']}")
+    posts = [row["post"] for row in rounds if row["arch"] == arch]
+    result |= summary.accuracies(runs["course"], runs["accuracy"])
+    result["same_epoch"] = summary.same_epoch(posts, runs["accuracy"])
+
+
+def mult_adds(arch: str) -> tuple[int, int]:
+    """Count the multiply-adds of one picture of 224 x 224: convolutions, dense layers."""
+    with torch.device("meta"):
+        table = models.layer_table(getattr(torchvision.models, arch)(), size=224)
+    sums = table.groupby(table["layer"].str.startswith("classifier"))["mult_adds"].sum()
+    return int(sums[False]), int(sums[True])
+
+
+def code_sum() -> str:
+    """Return a checksum of the files that the results depend on."""
+    package = Path(models.__file__).parent
+    files = [HERE / "one.py", *(package / f"{name}.py" for name in CODE)]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+
+
+def describe(device: str, pictures: data.Pictures) -> dict:
+    """Say what machine this is and what was given to both ways."""
+    name = torch.cuda.get_device_name() if device.startswith("cuda") else "cpu"
+    return {
+        "cpu": cpu_model(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "device": name,
+        "torch": version("torch"),
+        "torchvision": version("torchvision"),
+        "python": platform.python_version(),
+        "date": datetime.date.today().isoformat(),
+        "pictures": pictures.line.removeprefix("pictures: "),
+        "weights": f"{one.WEIGHTS}, backbone frozen",
+        "size": one.preset().crop_size[0],
+    }
+
+
+def cpu_model() -> str:
+    """Return the processor's name, as Linux tells it, or what Python knows."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
+
+
+def now() -> str:
+    """Return the time, to the second."""
+    return datetime.datetime.now().isoformat(timespec="seconds")
+
+
+def write(out: Path, results: dict, machine: dict, settings: dict) -> None:
+    """Write the three files and print the table."""
+    history.write_json(out / "bench.json", results | {"machine": machine, "settings": settings})
+    text = summary.markdown(results, machine, settings)
+    (out / "bench.md").write_text(text, encoding="utf-8")
+    figure.draw(results, machine).savefig(out / "bench.png", dpi=120)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""Cost against work: AlexNet's features of 400, 4,000 and 40,000 pictures. `make bench-cost`.
+
+Each pass is a process of its own and writes its values into a memory-mapped file, as the course
+does. If the cost is in proportion to the work, time per picture and peak memory stay the same,
+to within 10%. It writes OUT/cost.json, OUT/cost.md and OUT/cost.png.
+"""
+
+import argparse
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from statistics import median
+
+from matplotlib.figure import Figure
+from PIL import Image
+from torch.utils.data import Dataset, Subset
+
+from bench import describe
+from tutorial_utils import data, features, history, lesson, models
+from tutorial_utils.plots import BLUE, GREY, save
+
+SIZES = (400, 4_000, 40_000)
+REPEATS = {400: 3, 4_000: 3, 40_000: 1}
+WARM_UP = 64
+FLAT = 0.10
+TITLES = {"ms_per_picture": "time per picture", "peak_gib": "peak memory"}
+UNITS = {"ms_per_picture": "ms", "peak_gib": "GiB"}
+
+
+class Zipped(Dataset):
+    """Pictures of the archives train_*.zip in a folder, read without unpacking.
+
+    The members are named train/<class>/<name>; `count` of them are taken, spread evenly over
+    classes and archives.
+    """
+
+    def __init__(self, folder: Path, count: int, transform) -> None:
+        """Look through the archives."""
+        self.transform = transform
+        self.archives = [zipfile.ZipFile(path) for path in sorted(folder.glob("train_*.zip"))]
+        found = [
+            (name.split("/")[1], name, number)
+            for number, archive in enumerate(self.archives)
+            for name in archive.namelist()
+            if not name.endswith("/")
+        ]
+        if len(found) < count:
+            raise ValueError(f"{folder} holds {len(found)} pictures, {count} were asked for")
+        found.sort()
+        labels = {label: index for index, label in enumerate(sorted({row[0] for row in found}))}
+        taken = (found[place * len(found) // count] for place in range(count))
+        self.samples = [(number, name, labels[label]) for label, name, number in taken]
+
+    def __len__(self) -> int:
+        """Return how many pictures were taken."""
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple:
+        """Return one picture, transformed, and its label."""
+        number, name, label = self.samples[index]
+        with Image.open(io.BytesIO(self.archives[number].read(name))) as picture:
+            return self.transform(picture.convert("RGB")), label
+
+
+def main() -> None:
+    """Measure every size, write the results, print the table; or run one pass."""
+    options = parse()
+    if options.one:
+        print(json.dumps(one_pass(options)))
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    runs = []
+    for repeat in range(max(REPEATS.values())):  # sizes alternate, so that drift meets all
+        for count in options.sizes:
+            if repeat < REPEATS.get(count, 1):
+                runs.append(in_own_process(count, options))
+                print(f"{count} pictures: {runs[-1]['seconds']:.1f} s", flush=True)
+    machine = describe("cpu", argparse.Namespace(line=f"pictures: {options.data.name}, enlarged"))
+    rows = by_size(runs)
+    text = markdown(rows, machine)
+    history.write_json(options.out / "cost.json", {"machine": machine, "sizes": rows, "runs": runs})
+    (options.out / "cost.md").write_text(text, encoding="utf-8")
+    save(draw(rows, machine), options.out / "cost.png", dpi=120)
+    print(text)
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="train_*.zip, or an ImageFolder")
+    parser.add_argument("--out", type=Path, default=Path("build/bench"))
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--one", type=int, help="run one pass of so many pictures, here")
+    return parser.parse_args()
+
+
+def in_own_process(count: int, options: argparse.Namespace) -> dict:
+    """Run one pass in a fresh process with an empty cache, which is deleted afterwards."""
+    with tempfile.TemporaryDirectory(prefix="cost-", dir=options.out) as cache:
+        environment = os.environ | {"ANTS_BEES_CACHE": cache, "TUTORIAL_OFFLINE": "1"}
+        command = [sys.executable, __file__, "--data", options.data, "--one", count]
+        command = [str(part) for part in command]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def one_pass(options: argparse.Namespace) -> dict:
+    """Run the backbone over so many pictures, after one batch to warm up."""
+    weights = models.find_weights("alexnet", "demo", quiet=True)
+    backbone = models.build_backbone(weights)
+    pictures = find_pictures(options.data, options.one, weights.transforms())
+    few = Subset(pictures, range(min(WARM_UP, len(pictures))))
+    features.extract(backbone, few, keep=False, quiet=True)
+    made = features.extract(backbone, pictures, quiet=True)
+    return {
+        "count": len(made),
+        "seconds": made.seconds,
+        "reused": made.reused,
+        "values_gib": made.values.numel() * 4 / 2**30,
+        "peak_gib": lesson.peak_bytes() / 2**30,
+    }
+
+
+def find_pictures(folder: Path, count: int, transform) -> Dataset:
+    """Return so many pictures of a folder of archives, or of an `ImageFolder`."""
+    if any(folder.glob("train_*.zip")):
+        return Zipped(folder, count, transform)
+    every = data.ImageFolder(folder, transform)
+    if len(every) < count:
+        raise ValueError(f"{folder} holds {len(every)} pictures, {count} were asked for")
+    return Subset(every, [place * len(every) // count for place in range(count)])
+
+
+def by_size(runs: list[dict]) -> list[dict]:
+    """Return one row a size: medians, lowest and highest."""
+    rows = []
+    for count in sorted({run["count"] for run in runs}):
+        mine = [run for run in runs if run["count"] == count]
+        values = {
+            "ms_per_picture": [1000 * run["seconds"] / count for run in mine],
+            "peak_gib": [run["peak_gib"] for run in mine],
+        }
+        row = {"count": count, "repeats": len(mine)}
+        for name, some in values.items():
+            row |= {name: median(some), f"{name}_spread": [min(some), max(some)]}
+        rows.append(row)
+    return rows
+
+
+def gap(rows: list[dict], name: str) -> float:
+    """Return by how much the largest median exceeds the smallest, as a fraction."""
+    values = [row[name] for row in rows]
+    return max(values) / min(values) - 1
+
+
+def markdown(rows: list[dict], machine: dict) -> str:
+    """Return the table and whether both figures are flat."""
+    lines = [
+        f"# Cost of AlexNet's features against the number of pictures, {machine['date']}",
+        "",
+        f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}; pictures: "
+        f"{machine['pictures']} to {machine['size']} x {machine['size']}. Each pass in a process "
+        f"of its own, after a batch of {WARM_UP} to warm up; medians, in brackets lowest to "
+        f"highest.",
+        "",
+        "| pictures | time per picture, ms | peak memory, GiB | passes |",
+        "|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = [f"{row['count']:,}"]
+        for name in TITLES:
+            low, high = row[f"{name}_spread"]
+            cells.append(f"{row[name]:.2f} ({low:.2f} to {high:.2f})")
+        lines.append("| " + " | ".join([*cells, str(row["repeats"])]) + " |")
+    lines.append("")
+    for name, title in TITLES.items():
+        word = "pass" if gap(rows, name) <= FLAT else "MISS"
+        lines.append(f"- {word}: {title} differs by {gap(rows, name):.1%}, allowed {FLAT:.0%}")
+    return "\n".join(lines) + "\n"
+
+
+def draw(rows: list[dict], machine: dict) -> Figure:
+    """Draw both figures against the number of pictures, with a band of 10% about the smallest."""
+    page = Figure(figsize=(10, 4), layout="constrained")
+    counts = [row["count"] for row in rows]
+    for axes, (name, title) in zip(page.subplots(1, 2), TITLES.items(), strict=True):
+        values = [row[name] for row in rows]
+        ends = [row[f"{name}_spread"] for row in rows]
+        below = [value - low for value, (low, _) in zip(values, ends, strict=True)]
+        above = [high - value for value, (_, high) in zip(values, ends, strict=True)]
+        low = min(values)
+        axes.axhspan(low, low * (1 + FLAT), color=GREY, alpha=0.25, label=f"within {FLAT:.0%}")
+        axes.errorbar(counts, values, (below, above), color=BLUE, marker="o", capsize=4)
+        axes.set_xscale("log")
+        axes.set_xlabel("pictures (logarithmic)")
+        axes.set_ylabel(f"{title} ({UNITS[name]})")
+        axes.set_ylim(0, 1.4 * max(values))
+        axes.set_title(f"{title.capitalize()}: {gap(rows, name):.1%} apart")
+        axes.legend(loc="lower right")
+    page.suptitle(f"AlexNet's features, {machine['cpu']}, {machine['date']}", fontsize=10)
+    return page
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,216 @@
+"""What the measured runs amount to: ratios pair by pair, medians, the table, the targets.
+
+Nothing is measured here. A run is the dictionary that `one.py` prints; a round holds one run of
+each of `KINDS`, made right after one another.
+"""
+
+from statistics import median
+
+from tutorial_utils import evaluation
+from tutorial_utils.models import TITLES
+
+EPOCHS = 12
+KINDS = ("post", "first", "cached")
+# What issue 4 asks for: ratios at least, memory at most.
+TARGETS = {
+    "alexnet": {"ratio_first": 5.0, "ratio_cached": 6.0, "peak_gib": 1.3},
+    "vgg16": {"ratio_first": 20.0, "ratio_cached": 40.0, "peak_gib": 2.0},
+}
+SAME_LOSS = 1e-2
+NOTE = (
+    "\\* of the arithmetic of plain convolution, two operations a multiply-add, reading the "
+    "pictures included; Winograd's method needs less of it, and bfloat16 is faster than the "
+    "float32 product, so the share can exceed 1. Accuracy: mean over the seeds of the last epoch, "
+    "in brackets Wilson's 95% interval for one validation set at the mean, then right answers a "
+    "seed."
+)
+
+
+def post_seconds(run: dict) -> float:
+    """Return what the post's loop takes for 12 epochs: what was measured, times 12."""
+    return run["build_s"] + EPOCHS * run["epoch_s"]
+
+
+def figures(group: dict, *, gflops: float, mult_adds: int, dense: int) -> dict[str, float]:
+    """Return the figures of one round of one network.
+
+    Args:
+        group: the runs by kind, one of each of `KINDS`.
+        gflops: what the machine's matrix product reached in this round.
+        mult_adds: of the convolutions, for one picture; each is two operations.
+        dense: the same for the dense layers, which the post's validation runs as well.
+    """
+    post, first, cached = (group[kind] for kind in KINDS)
+    return {
+        "ratio_first": post_seconds(post) / first["seconds"],
+        "ratio_cached": post_seconds(post) / cached["seconds"],
+        "seconds": first["seconds"],
+        "seconds_cached": cached["seconds"],
+        "seconds_post": post_seconds(post),
+        "epoch_s_post": post["epoch_s"],
+        "features_s": first["features_s"],
+        "head_s": first["head_s"],
+        "peak_gib": max(first["peak_gib"], cached["peak_gib"]),
+        "peak_gib_cached": cached["peak_gib"],
+        "peak_gib_post": post["peak_gib"],
+        "pictures_per_s": first["pictures_per_s"],
+        "pictures_per_s_post": post["pictures_per_s"],
+        "matrix_gflops": gflops,
+        "share_of_peak": 2e-9 * mult_adds * first["pictures_per_s"] / gflops,
+        "share_of_peak_post": 2e-9 * (mult_adds + dense) * post["val_pictures_per_s"] / gflops,
+    }
+
+
+def middle(rows: list[dict[str, float]]) -> dict:
+    """Return each figure's median over the rounds, and its lowest and highest as NAME_spread."""
+    result = {}
+    for name in rows[0]:
+        values = [row[name] for row in rows]
+        result |= {name: median(values), f"{name}_spread": [min(values), max(values)]}
+    return result
+
+
+def accuracies(course: list[dict], post: list[dict]) -> dict:
+    """Compare the last epochs of both ways over the seeds.
+
+    The interval is Wilson's for one validation set at the post's mean; the course is not below
+    if its mean is not below the interval's lower end.
+    """
+    result = {}
+    for name, runs in (("accuracy", course), ("accuracy_post", post)):
+        last = [run["curve"][-1] for run in runs]
+        total = last[0]["total"]
+        mean = sum(row["correct"] for row in last) / len(last)
+        result[name] = mean / total
+        result[f"{name}_correct"] = [row["correct"] for row in last]
+        result[f"{name}_interval"] = list(evaluation.interval(round(mean), total))
+    result |= {"total": total, "seeds": [run["seed"] for run in course]}
+    result["not_below"] = result["accuracy"] >= result["accuracy_post_interval"][0]
+    return result
+
+
+def same_epoch(post: list[dict], kept: list[dict]) -> list[dict]:
+    """Compare the first epochs of the real loop and of the one on kept features, seed by seed.
+
+    It is the evidence that `accuracy_post` is the post's: the validation losses should agree to
+    within `SAME_LOSS`, as a fraction.
+    """
+    by_seed = {run["seed"]: run["curve"][0]["val_loss"] for run in kept}
+    rows = []
+    for run in post:
+        if run["seed"] in by_seed:
+            real, on_features = run["curve"][0]["val_loss"], by_seed[run["seed"]]
+            apart = abs(on_features - real) / abs(real)
+            losses = {"loss": real, "loss_on_features": on_features, "apart": apart}
+            rows.append({"seed": run["seed"], **losses, "same": apart <= SAME_LOSS})
+    return rows
+
+
+def verdicts(arch: str, result: dict) -> list[tuple[bool, str]]:
+    """Hold one network's result against the targets; memory by its highest, ratios by medians."""
+    title, wanted, rows = TITLES[arch], TARGETS[arch], []
+    names = {"ratio_first": "12 epochs", "ratio_cached": "12 epochs again"}
+    for key, name in names.items():
+        text = f"{title}, {name}: {result[key]:.1f} times the post's speed"
+        rows.append((result[key] >= wanted[key], f"{text}, wanted at least {wanted[key]:g}"))
+    peak = result["peak_gib_spread"][1]
+    text = f"{title}, peak memory: {peak:.2f} GiB, wanted at most {wanted['peak_gib']:g}"
+    rows.append((peak <= wanted["peak_gib"], text))
+    if "not_below" in result:
+        low = result["accuracy_post_interval"][0]
+        text = f"{title}, accuracy: {result['accuracy']:.3f}, wanted at least {low:.3f}, "
+        text += f"the lower end of the interval about the post's {result['accuracy_post']:.3f}"
+        rows.append((result["not_below"], text))
+    return rows
+
+
+def markdown(results: dict, machine: dict, settings: dict) -> str:
+    """Return the whole report: what was measured and how, the table, the targets."""
+    archs = [arch for arch in TITLES if arch in results]
+    lines = [f"# The post's loop and the course's, {machine['date']}", "", _machine(machine), ""]
+    lines += [_settings(settings, results, archs), ""]
+    lines += ["| | " + " | ".join(TITLES[arch] for arch in archs) + " |"]
+    lines += ["|---|" + "---|" * len(archs)]
+    for name, cell in ROWS:
+        lines.append(f"| {name} | " + " | ".join(cell(results[arch]) for arch in archs) + " |")
+    lines += ["", NOTE, "", "## Against the targets", ""]
+    for arch in archs:
+        lines += [
+            f"- {'pass' if ok else 'MISS'}: {text}" for ok, text in verdicts(arch, results[arch])
+        ]
+    lines += ["", "## Is `accuracy_post` the post's?", ""]
+    lines += [_evidence(arch, row) for arch in archs for row in results[arch].get("same_epoch", [])]
+    return "\n".join(lines) + "\n"
+
+
+def _machine(machine: dict) -> str:
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']} with "
+        f"{machine['threads']} threads ({machine['capability']}), device {machine['device']}. "
+        f"Pictures: {machine['pictures']}. Weights: {machine['weights']}. "
+        f"Picture size: {machine['size']} x {machine['size']} for both networks."
+    )
+
+
+def _settings(settings: dict, results: dict, archs: list[str]) -> str:
+    run = ", ".join(f"{results[arch]['epochs_run_post']} for {TITLES[arch]}" for arch in archs)
+    return (
+        f"Rounds: {settings['rounds']}; figures are medians, in brackets lowest to highest. "
+        f"The ratios are taken within each round. **Extrapolated**: of the post's {EPOCHS} epochs "
+        f"these were run: {run}; the fastest counts {EPOCHS} times. The course's {EPOCHS} were all "
+        f"run. Post: batch {settings['post_batch']}, course: batch {settings['course_batch']}; "
+        f"both Adam, learning rate {settings['lr']:g}."
+    )
+
+
+def _evidence(arch: str, row: dict) -> str:
+    verdict = "the same" if row["same"] else "NOT the same"
+    return (
+        f"- {TITLES[arch]}, seed {row['seed']}: validation loss after one epoch {row['loss']:.5f} "
+        f"by the post's loop, {row['loss_on_features']:.5f} by the same loop on kept features: "
+        f"{verdict} ({row['apart']:.1e} apart, allowed {SAME_LOSS:g})"
+    )
+
+
+def _figure(key: str, form: str):
+    """Return a maker of one cell: median, then lowest to highest."""
+
+    def cell(result: dict) -> str:
+        low, high = (format(end, form) for end in result[f"{key}_spread"])
+        return f"{result[key]:{form}} ({low} to {high})"
+
+    return cell
+
+
+def _accuracy(key: str):
+    """Return a maker of one cell: mean over the seeds, its interval, the counts."""
+
+    def cell(result: dict) -> str:
+        if key not in result:
+            return "not measured"
+        low, high = result[f"{key}_interval"]
+        counts = ", ".join(map(str, result[f"{key}_correct"]))
+        return f"{result[key]:.3f} ({low:.3f} to {high:.3f}; {counts} of {result['total']})"
+
+    return cell
+
+
+ROWS = (
+    ("**12 epochs, speed against the post's loop**", _figure("ratio_first", ".1f")),
+    ("**12 epochs again, cache kept**", _figure("ratio_cached", ".1f")),
+    ("post, 12 epochs, s (extrapolated)", _figure("seconds_post", ".1f")),
+    ("course, 12 epochs, s", _figure("seconds", ".1f")),
+    ("of these the features, s", _figure("features_s", ".1f")),
+    ("of these the head, s", _figure("head_s", ".1f")),
+    ("course again, cache kept, s", _figure("seconds_cached", ".1f")),
+    ("**peak memory, course, GiB**", _figure("peak_gib", ".2f")),
+    ("peak memory, cache kept, GiB", _figure("peak_gib_cached", ".2f")),
+    ("peak memory, post, GiB", _figure("peak_gib_post", ".2f")),
+    ("pictures/s, course, features pass", _figure("pictures_per_s", ".1f")),
+    ("pictures/s, post, one epoch", _figure("pictures_per_s_post", ".1f")),
+    ("matrix product, float32, GFLOP/s", _figure("matrix_gflops", ".0f")),
+    ("share of it, features pass *", _figure("share_of_peak", ".2f")),
+    ("share of it, post's validation *", _figure("share_of_peak_post", ".2f")),
+    ("**accuracy, course**", _accuracy("accuracy")),
+    ("**accuracy, post**", _accuracy("accuracy_post")),
+)
