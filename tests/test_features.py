@@ -1,7 +1,6 @@
 """Tests of `tutorial_utils.features`: one pass of a frozen backbone."""
 
 import os
-import platform
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import torchvision
 from torch import nn
 from torch.utils.data import DataLoader
 
-from tutorial_utils import features, models
+from tutorial_utils import fastpass, features, models
 
 
 def backbone():
@@ -103,73 +102,14 @@ def test_mixed_precision_is_close(pictures):
     assert 0 < difference < 0.02
 
 
-@pytest.mark.parametrize("pays", [True, False])
-def test_fastest_way_agrees_with_the_plain_one(pays, monkeypatch):
-    """By Winograd's method or not: the same to 1e-4, in batches large enough for NNPACK."""
-    monkeypatch.setattr(features, "native_bf16", lambda: False)
-    monkeypatch.setattr(features, "_winograd_pays", lambda: pays)
-    network = backbone()
-    pictures = [(torch.randn(3, 12, 12), 0) for _ in range(18)]
-    seen = []
-    network[0].register_forward_hook(lambda *_: seen.append(torch.backends.mkldnn.enabled))
-    found = features.extract(network, pictures, batch_size=16)
-    assert seen == [not pays, not pays]
-    assert torch.backends.mkldnn.enabled
-    torch.testing.assert_close(found.values, plain(network, pictures), atol=1e-4, rtol=0)
-
-
-@pytest.mark.parametrize(
-    ("nnpack", "capability", "answer"),
-    [(True, "AVX2", True), (True, "AVX512", False), (False, "AVX2", False)],
-)
-def test_winograd_where_it_was_measured(nnpack, capability, answer, monkeypatch):
-    monkeypatch.setattr(torch.backends.nnpack, "is_available", lambda: nnpack)
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    assert features._winograd_pays() is answer
-
-
 @pytest.mark.parametrize("native", [True, False])
 def test_precision_follows_the_processor(native, pictures, monkeypatch):
     monkeypatch.setattr(features, "native_bf16", lambda: native)
-    monkeypatch.setattr(features, "_winograd_pays", lambda: False)
+    monkeypatch.setattr(fastpass, "winograd_pays", lambda: False)
     network = backbone()
     wanted = torch.bfloat16 if native else torch.float32
     expected = features.extract(network, pictures, dtype=wanted)
     assert torch.equal(features.extract(network, pictures).values, expected.values)
-
-
-@pytest.mark.parametrize(
-    ("found", "answer"),
-    [
-        ({"avx512_bf16": True, "avx2": True}, True),
-        ({"amx_bf16": True}, True),
-        ({"bf16": True, "neon": True}, True),
-        ({"avx512_bf16": False, "amx_bf16": False, "avx512_f": True}, False),
-        ({"bf16": False, "neon": True}, False),
-    ],
-)
-def test_native_bf16_reads_the_capabilities(found, answer, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
-    assert features.native_bf16() is answer
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert features.native_bf16() is False
-
-
-@pytest.mark.parametrize("answer", [True, False])
-def test_native_bf16_with_older_torch(answer, monkeypatch):
-    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: answer, raising=False)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
-    assert features.native_bf16() is answer
-
-
-@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="/proc/cpuinfo is Linux's")
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="the flags' names are x86's")
-def test_native_bf16_agrees_with_the_kernel():
-    flags = set(Path("/proc/cpuinfo").read_text().split())
-    assert features.native_bf16() == bool(flags & {"avx512_bf16", "amx_bf16"})
 
 
 def test_bar_only_when_asked_for(pictures, capsys):
@@ -195,7 +135,7 @@ def test_data_sets_that_do_not_fit(pictures):
 
 
 def test_output_must_be_flat(pictures):
-    with pytest.raises(ValueError, match=r"the shape \(10, 8, 10, 10\), not \(N, D\).*Flatten"):
+    with pytest.raises(ValueError, match=r"the shape \(1, 8, 10, 10\), not \(N, D\).*Flatten"):
         features.extract(backbone()[:3], pictures)
 
 

@@ -12,16 +12,19 @@ from tutorial_utils.__main__ import main
 
 PACKAGE = Path(tutorial_utils.__file__).parent
 FLOORS = {
+    "fastpass": 0,
     "history": 0,
     "places": 0,
     "sketchbook": 0,
     "checkpoints": 1,
     "data": 1,
     "models": 1,
+    "store": 1,
     "features": 2,
     "training": 2,
     "evaluation": 2,
     "plots": 3,
+    "rowspace": 3,
     "lesson": 3,
     "experiments": 4,
     "__main__": 5,

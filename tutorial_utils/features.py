@@ -1,58 +1,80 @@
-"""One pass of a frozen backbone over a data set, kept in memory and used again.
+"""One pass of a frozen backbone over a data set, kept and used again.
 
 A frozen backbone gives the same values for the same picture every time, so they are computed
-once; the head then trains on them in a fraction of the time.
+once; the head then trains on them in a fraction of the time. What was computed is kept in the
+cache, so that a second run reads it back. `fastpass` holds how the pass is run.
 
-Sources:
+Source:
     Donahue et al., "DeCAF: a deep convolutional activation feature for generic visual
     recognition" (2013): https://arxiv.org/abs/1310.1531
-    Lavin and Gray, "Fast algorithms for convolutional neural networks" (2015), Winograd's method
-    for 3x3 convolutions: https://arxiv.org/abs/1509.09308
 """
 
+import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
+import psutil
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 from tqdm.auto import tqdm
 
+from tutorial_utils import fastpass, store
+from tutorial_utils.fastpass import native_bf16
+
+__all__ = ["Features", "extract", "native_bf16"]
+
 DTYPES = (torch.float32, torch.bfloat16)
+IN_MEMORY_BYTES = 512 * 2**20  # larger values stay in their file and are mapped into memory
+FORMAT = 1  # raise it when the same backbone and pictures would give other values
 
 
 @dataclass(frozen=True, eq=False)
 class Features(Dataset):
     """What a backbone makes of every picture of a data set; a data set of (value, label) itself.
 
+    With several views of each picture, reading an item picks one of them at random, by torch's
+    generator: an epoch has as many items as there are pictures.
+
     Attributes:
-        values: (N, D) float32, in the data set's order.
-        labels: (N,) int64.
-        seconds: how long the pass took, reading the pictures included.
+        values: (views * N, D) float32; row v * N + i is view v of picture i.
+        labels: (N,) int64, in the data set's order.
+        seconds: how long it took to get them.
+        views: how many times each picture went through the backbone.
+        reused: True if they were kept from an earlier pass.
     """
 
     values: Tensor
     labels: Tensor
     seconds: float
+    views: int = 1
+    reused: bool = False
 
     def __len__(self) -> int:
         """Return the number of pictures."""
-        return len(self.values)
+        return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Return one picture's value (D,) and label."""
-        return self.values[index], int(self.labels[index])
+        """Return one picture's value (D,), in one of its views, and its label."""
+        view = int(torch.randint(self.views, ())) if self.views > 1 else 0
+        return self.values[view * len(self) + index], int(self.labels[index])
 
 
 def extract(
     backbone: nn.Module,
     dataset: Dataset,
     *,
-    batch_size: int = 32,
+    views: int = 1,
+    seed: int = 0,
+    batch_size: int = 64,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
+    keep: bool = True,
+    quiet: bool = False,
     progress: bool = False,
 ) -> Features:
     """Run a frozen backbone once over a data set, in evaluation mode and without gradients.
@@ -60,60 +82,205 @@ def extract(
     The backbone's mode and device are restored, and torch's global generator is left alone.
 
     Args:
-        backbone: maps (N, 3, H, W) to (N, D), all parameters frozen; `models.split` makes one.
+        backbone: maps (N, 3, H, W) to (N, D), all parameters frozen; `models.build_backbone` or
+            `models.split` makes one.
         dataset: gives pairs of a float32 tensor (3, H, W) and a label.
+        views: how often each picture is passed. More than one makes sense only if the data set's
+            transform varies the pictures; time and room grow with it.
+        seed: fixes those variations.
         batch_size: pictures per batch.
         device: where to compute. The result is on the CPU.
         dtype: torch.float32 for the plain forward pass, torch.bfloat16 for mixed precision, or
-            None for what this processor does fastest: bfloat16 where it is native, else float32,
-            by Winograd's method where that is faster (which differs in the fifth decimal).
+            None for what this machine does fastest, see `fastpass`.
+        keep: keep the result in the cache, and take it from there if it is there. What was kept
+            is found by the backbone's weights, the pictures' contents, their transform, views and
+            seed. Only an `ImageFolder`, a `Subset` of one, or a data set with `fingerprint()` (a
+            text that changes with its contents) and `targets` can be kept; others are computed
+            each time, as is a transform whose printed form does not tell what it does.
+        quiet: print nothing.
         progress: show a bar.
 
     Returns:
-        The features, float32, in the data set's order.
+        The features, float32, in the data set's order; in memory, or in a mapped file if larger
+        than 512 MiB and kept.
 
     Raises:
         ValueError: if the backbone has trainable parameters, the data set is empty, its items are
-            no tensors, the backbone's output is not (N, D), or `batch_size` or `dtype` is not
-            allowed.
+            no tensors, the backbone's output is not (N, D), or a number or `dtype` is not allowed.
+        OSError: if there is room for the result neither on the disk nor in memory.
     """
-    _check(backbone, dataset, batch_size, dtype)
-    device = torch.device(device)
-    winograd = dtype is None and device.type == "cpu" and not native_bf16() and _winograd_pays()
-    if dtype is None:
-        dtype = torch.bfloat16 if device.type == "cpu" and native_bf16() else torch.float32
-    # A generator of its own: a loader draws a number even when it does not shuffle.
-    loader = DataLoader(dataset, batch_size=batch_size, generator=torch.Generator())
+    _check(backbone, dataset, batch_size, views, dtype)
+    job = _Job(backbone, dataset, views, seed, batch_size, torch.device(device), dtype, progress)
     start = time.perf_counter()
-    values, labels, filled = None, torch.empty(len(dataset), dtype=torch.int64), 0
-    with _at_work(backbone, device), _winograd(winograd), torch.no_grad():
-        for pictures, batch_labels in tqdm(loader, desc="features", disable=not progress):
-            with torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
-                output = backbone(pictures.to(device))  # (n, D)
-            if values is None:
-                values = _room(output, len(dataset))
-            values[filled : filled + len(output)] = output
-            labels[filled : filled + len(output)] = batch_labels
-            filled += len(output)
-    return Features(values, labels, time.perf_counter() - start)
+    note = job.note() if keep else None
+    kept = None if note is None else store.read(note, quiet=quiet)
+    reused = kept is not None
+    if not reused:
+        kept = job.compute(note, quiet=quiet)
+    values = _tensor(kept)
+    found = Features(values, job.labels(), time.perf_counter() - start, views, reused)
+    if not quiet:
+        print(_line(found, note is not None))
+    return found
 
 
-def native_bf16() -> bool:
-    """Tell whether this processor computes bfloat16 natively: AVX512_BF16, AMX or ARM's BF16.
+class _Job:
+    """One pass: what it is over, how it is run, and what it depends on."""
 
-    Elsewhere torch emulates bfloat16, which is slower than float32.
-    """
-    if not torch.backends.mkldnn.is_available():
-        return False
-    if hasattr(torch.cpu, "get_capabilities"):
-        found = torch.cpu.get_capabilities()
-        return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    older = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch before 2.12
-    return any(getattr(torch.cpu, name, bool)() for name in older)  # bool() is False
+    def __init__(
+        self,
+        backbone: nn.Module,
+        dataset: Dataset,
+        views: int,
+        seed: int,
+        batch_size: int,
+        device: torch.device,
+        dtype: torch.dtype | None,
+        progress: bool,
+    ) -> None:
+        self.backbone, self.dataset, self.views, self.seed = backbone, dataset, views, seed
+        self.batch_size, self.device, self.progress = batch_size, device, progress
+        self.how = _how(backbone, device, dtype)
+        self.seen: list[Tensor] = []
+
+    def note(self) -> dict | None:
+        """Return all that the values depend on, or None if that cannot be told."""
+        pictures = _fingerprint(self.dataset)
+        if pictures is None:
+            return None
+        return {
+            "format": FORMAT,
+            "backbone": _digest_of(self.backbone),
+            "pictures": pictures,
+            "views": self.views,
+            "seed": self.seed,
+            "how": self.how,
+            "torch": torch.__version__,
+        }
+
+    def labels(self) -> Tensor:
+        """Return the labels (N,): those that were read with the pictures, or the data set's."""
+        if self.seen:
+            return torch.cat(self.seen)
+        dataset = self.dataset
+        if isinstance(dataset, Subset):
+            return torch.tensor([dataset.dataset.targets[i] for i in dataset.indices])
+        return torch.as_tensor(dataset.targets, dtype=torch.int64)
+
+    def compute(self, note: dict | None, *, quiet: bool) -> np.ndarray:
+        """Run the pass; into the cache if there is a note and room, else into memory."""
+        rows, width = self.views * len(self.dataset), self.width()
+        if note is not None:
+            try:
+                return store.write(note, (rows, width), self.parts())
+            except OSError as error:
+                if 4 * rows * width > psutil.virtual_memory().available // 2:
+                    raise
+                if not quiet:
+                    print(f"features: kept in memory only; {error}")
+                self.seen = []
+        values, filled = np.empty((rows, width), dtype=np.float32), 0
+        for part in self.parts():
+            values[filled : filled + len(part)] = part
+            filled += len(part)
+        return values
+
+    def width(self) -> int:
+        """Return D, after a look at what the backbone makes of the first picture."""
+        with self.at_work() as run:
+            output = run(self.dataset[0][0][None].to(self.device))
+        if output.ndim != 2:
+            raise ValueError(
+                f"the backbone's output has the shape {tuple(output.shape)}, not (N, D): end it "
+                f"with nn.Flatten(), as models.split does"
+            )
+        return output.shape[1]
+
+    def parts(self) -> Iterator[np.ndarray]:
+        """Yield the values, (n, D) at a time, view after view."""
+        # A generator of its own: a loader draws a number even when it does not shuffle.
+        loader = DataLoader(self.dataset, self.batch_size, generator=torch.Generator())
+        total = self.views * len(loader)
+        with self.at_work() as run, _bar(total, self.progress) as bar:
+            for view in range(self.views):
+                torch.manual_seed(self.seed + 1_000_003 * view)
+                for pictures, labels in loader:
+                    if view == 0:
+                        self.seen.append(labels)
+                    yield run(pictures.to(self.device)).cpu().numpy()
+                    bar.update()
+
+    @contextmanager
+    def at_work(self) -> Iterator[Callable[[Tensor], Tensor]]:
+        """Hand out the pass, with the backbone in its place and evaluation mode meanwhile."""
+        with _at_work(self.backbone, self.device), torch.random.fork_rng([]), torch.no_grad():
+            if self.how == "bfloat16":
+                yield fastpass.mixed(self.backbone, self.device)
+            elif self.how == "staged":
+                yield fastpass.staged(self.backbone)
+            else:
+                yield fastpass.plain(self.backbone)
+
+
+def _how(backbone: nn.Module, device: torch.device, dtype: torch.dtype | None) -> str:
+    """Choose among the ways of `fastpass`."""
+    if dtype is not None:
+        return "bfloat16" if dtype == torch.bfloat16 else "float32"
+    if device.type != "cpu" or native_bf16():
+        return "bfloat16"
+    return "staged" if fastpass.winograd_pays() and fastpass.in_one_line(backbone) else "float32"
+
+
+def _bar(total: int, shown: bool) -> tqdm:
+    return tqdm(total=total, desc="features", disable=not shown)
+
+
+def _line(found: Features, kept: bool) -> str:
+    views = f" in {found.views} views" if found.views > 1 else ""
+    what = f"features: {len(found)} pictures{views}"
+    if found.reused:
+        return f"{what}, kept from an earlier pass, read in {found.seconds:.1f} s"
+    where = ", kept in the cache" if kept else ""
+    return f"{what} through the backbone in {found.seconds:.1f} s{where}"
+
+
+def _tensor(values: np.ndarray) -> Tensor:
+    """Return the values as a tensor, in memory unless they are large and lie in a file."""
+    mapped = isinstance(values, np.memmap)
+    small = mapped and values.nbytes <= IN_MEMORY_BYTES
+    return torch.from_numpy(np.array(values) if small else np.asarray(values))
+
+
+def _fingerprint(dataset: Dataset) -> str | None:
+    """Return a text that changes when a picture, a label or the transform does, or None."""
+    if isinstance(dataset, Subset):
+        inner = _fingerprint(dataset.dataset)
+        return None if inner is None else f"{inner} {[int(i) for i in dataset.indices]}"
+    if hasattr(dataset, "fingerprint") and hasattr(dataset, "targets"):
+        return dataset.fingerprint()
+    if not all(hasattr(dataset, name) for name in ("samples", "transform", "targets")):
+        return None
+    text = repr(dataset.transform)
+    if " at 0x" in text or getattr(dataset, "target_transform", None) is not None:
+        return None
+    digest = hashlib.sha256(text.encode())
+    for path, label in dataset.samples:
+        digest.update(f"\n{Path(path).name} {label} ".encode())
+        digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _digest_of(backbone: nn.Module) -> str:
+    """Return a checksum of a backbone's layers and weights."""
+    digest = hashlib.sha256(repr(backbone).encode())
+    for name, tensor in backbone.state_dict().items():
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _check(
-    backbone: nn.Module, dataset: Dataset, batch_size: int, dtype: torch.dtype | None
+    backbone: nn.Module, dataset: Dataset, batch_size: int, views: int, dtype: torch.dtype | None
 ) -> None:
     trainable = sum(p.numel() for p in backbone.parameters() if p.requires_grad)
     if trainable:
@@ -121,14 +288,16 @@ def _check(
             f"the backbone has {trainable:,} trainable parameters: features kept from one pass "
             f"are wrong as soon as they change. Call models.freeze(backbone) first"
         )
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"batch_size must be a whole number from 1, not {batch_size!r}")
+    for name, value in (("batch_size", batch_size), ("views", views)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be a whole number from 1, not {value!r}")
     if dtype is not None and dtype not in DTYPES:
         allowed = ", ".join(str(d) for d in DTYPES)
         raise ValueError(f"dtype {dtype} is not allowed; use None or one of: {allowed}")
     if len(dataset) == 0:
         raise ValueError("the data set is empty: there is nothing to extract features from")
-    first = dataset[0][0]
+    with torch.random.fork_rng([]):  # a transform may draw
+        first = dataset[0][0]
     if not isinstance(first, Tensor):
         raise ValueError(
             f"the data set gives {type(first).__name__} where a tensor is needed: make it with "
@@ -148,34 +317,3 @@ def _at_work(backbone: nn.Module, device: torch.device) -> Iterator[None]:
         backbone.to(home)
         for module, mode in modes.items():
             module.training = mode
-
-
-def _winograd_pays() -> bool:
-    """Tell whether NNPACK, which has Winograd's method, is there and was measured as faster.
-
-    On a processor with AVX2 and no AVX512 it halves the time of VGG16's convolutions.
-    """
-    return torch.backends.nnpack.is_available() and (
-        torch.backends.cpu.get_cpu_capability() == "AVX2"
-    )
-
-
-@contextmanager
-def _winograd(wanted: bool) -> Iterator[None]:
-    """Switch oneDNN off for a while if wanted: torch then takes NNPACK for batches from 16."""
-    before = torch.backends.mkldnn.enabled
-    torch.backends.mkldnn.enabled = before and not wanted
-    try:
-        yield
-    finally:
-        torch.backends.mkldnn.enabled = before
-
-
-def _room(output: Tensor, length: int) -> Tensor:
-    """Return an empty (N, D) float32 tensor, once the first batch tells D."""
-    if output.ndim != 2:
-        raise ValueError(
-            f"the backbone's output has the shape {tuple(output.shape)}, not (N, D): end it with "
-            f"nn.Flatten(), as models.split does"
-        )
-    return torch.empty(length, output.shape[1], dtype=torch.float32)

@@ -151,19 +151,61 @@ def build(arch: str, *, weights: str | Weights = "auto", quiet: bool = False) ->
             f"these weights are for {weights.arch!r}, the network asked for is {arch!r}; "
             f"use find_weights({arch!r})"
         )
-    constructor = getattr(torchvision.models, arch)
     if weights.kind == "none":
-        return constructor()
-    with torch.device("meta"):  # shapes only: nothing is drawn that would be overwritten
-        network = constructor()
-    if weights.kind == "imagenet":
-        state = _read_imagenet(weights.path, network)
-    else:
-        state = _read_demo(weights.path, network.features)
-    network.load_state_dict(state, strict=False, assign=True)
+        return getattr(torchvision.models, arch)()
+    network = _empty(arch)
+    network.load_state_dict(_state(weights, network), strict=False, assign=True)
     if weights.kind == "demo":
         _start_dense(network, arch)
     return network
+
+
+def build_backbone(weights: Weights) -> nn.Sequential:
+    """Build the frozen backbone alone; the dense layers, most of the memory, are never made.
+
+    Args:
+        weights: what `find_weights` returned.
+
+    Returns:
+        What `split` returns first: maps (N, 3, H, W) to (N, D). Frozen, in evaluation mode. With
+        weights of kind "none" it starts at random, by torch's global generator.
+    """
+    network = _empty(weights.arch)
+    if weights.kind == "none":
+        network.features.to_empty(device="cpu")
+        _start_convolutions(network.features, weights.arch)
+    else:
+        state = _state(weights, network)
+        kept = {name: value for name, value in state.items() if name.startswith("features.")}
+        network.load_state_dict(kept, strict=False, assign=True)
+    backbone, _ = split(network)
+    freeze(backbone)
+    return backbone.eval()
+
+
+def build_head(weights: Weights, classes: int) -> nn.Sequential:
+    """Build the classifier alone, its last layer swapped for `classes` classes.
+
+    The convolutions are never made. After the same `torch.manual_seed` its values are those of
+    `build` followed by `swap_head`, except for weights of kind "none", where `build` draws the
+    convolutions first.
+
+    Args:
+        weights: what `find_weights` returned.
+        classes: how many classes, 1 or more.
+
+    Returns:
+        Maps (N, D) to logits (N, classes); trainable, in training mode.
+    """
+    network = _empty(weights.arch)
+    if weights.kind == "imagenet":
+        state = _state(weights, network)
+        kept = {name: value for name, value in state.items() if name.startswith("classifier.")}
+        network.load_state_dict(kept, strict=False, assign=True)
+    else:
+        _start_dense(network, weights.arch)
+    swap_head(network, classes)
+    return network.classifier
 
 
 def freeze(module: nn.Module) -> int:
@@ -388,6 +430,31 @@ def _demo(arch: str, clause: str) -> Weights:
     title = TITLES[arch]
     line = f"weights: demo ({title}, trained by this project on Tiny ImageNet; {clause})"
     return Weights(arch, "demo", ASSETS / f"{arch}.safetensors", line)
+
+
+def _empty(arch: str) -> nn.Module:
+    """Return torchvision's network with shapes and no values, so that nothing is drawn twice."""
+    with torch.device("meta"):
+        return getattr(torchvision.models, arch)()
+
+
+def _state(weights: Weights, network: nn.Module) -> dict[str, Tensor]:
+    """Read the tensors that a file of weights holds."""
+    if weights.kind == "imagenet":
+        return _read_imagenet(weights.path, network)
+    return _read_demo(weights.path, network.features)
+
+
+def _start_convolutions(features: nn.Module, arch: str) -> None:
+    """Draw the convolutions as torchvision does for this network."""
+    for layer in features:
+        if not isinstance(layer, nn.Conv2d):
+            continue
+        if arch == "vgg16":
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+        else:
+            layer.reset_parameters()
 
 
 def _read_demo(path: Path, features: nn.Module) -> dict[str, Tensor]:
