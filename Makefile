@@ -5,7 +5,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help lessons test test-fast lab images notebooks results doctor clean
+.PHONY: help lessons test test-fast lab images notebooks results bench bench-cost doctor clean
 
 help: ## Say what can be made (this text)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,13 @@ notebooks: $(READY) ## Run the lessons in place, so that the committed outputs a
 
 results: $(READY) ## Measure the README's table of results again (long; RESULTS_FLAGS="--seeds 3")
 	$(BIN)/python images/measure.py $(RESULTS_FLAGS)
+
+bench: $(READY) ## Measure the post's loop against the course's (long; BENCH_FLAGS="--rounds 1")
+	$(BIN)/python bench/bench.py $(BENCH_FLAGS)
+
+DATA ?= ../shared/tiny_imagenet
+bench-cost: $(READY) ## Measure what features of 400, 4,000 and 40,000 pictures cost (DATA=FOLDER)
+	$(BIN)/python bench/cost.py --data $(DATA)
 
 $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

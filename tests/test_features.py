@@ -168,3 +168,144 @@ def test_demo_features_tell_ants_from_bees():
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
     probe.fit(passes["train"].values.numpy(), passes["train"].labels.numpy())
     assert probe.score(passes["val"].values.numpy(), passes["val"].labels.numpy()) > 0.74
+
+
+class Folder:
+    """A few pictures on the disk, read as the package reads them."""
+
+    def __init__(self, root, transform=None):
+        self.root, self.transform = (
+            root,
+            transform or models.find_weights("alexnet", "demo", quiet=True).transforms(),
+        )
+        for index in range(5):
+            path = root / ("a" if index % 2 else "b") / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torchvision.transforms.functional.to_pil_image(torch.rand(3, 30, 40)).save(path)
+
+    def dataset(self, transform=None):
+        return torchvision.datasets.ImageFolder(self.root, transform or self.transform)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANTS_BEES_CACHE", str(tmp_path / "cache"))
+    return Folder(tmp_path / "pictures", Small())
+
+
+class Small:
+    """Resizes to 12x12; varies the light if asked to. Its printed form says what it does."""
+
+    def __init__(self, vary=0.0):
+        self.vary = vary
+
+    def __repr__(self):
+        return f"Small({self.vary})"
+
+    def __call__(self, picture):
+        picture = torchvision.transforms.functional.to_tensor(picture.resize((12, 12)))
+        return picture + self.vary * torch.rand(())
+
+
+def test_a_second_pass_is_read_back(folder, capsys):
+    first = features.extract(backbone(), folder.dataset())
+    second = features.extract(backbone(), folder.dataset())
+    assert (first.reused, second.reused) == (False, True)
+    assert torch.equal(first.values, second.values)
+    assert first.labels.tolist() == second.labels.tolist() == [0, 0, 1, 1, 1]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("features: 5 pictures through the backbone in")
+    assert lines[0].endswith("kept in the cache")
+    assert "5 pictures, kept from an earlier pass, read in" in lines[1]
+
+
+def test_what_it_depends_on_is_told_apart(folder):
+    def reused(network, dataset, **options):
+        return features.extract(network, dataset, quiet=True, **options).reused
+
+    assert not reused(backbone(), folder.dataset())
+    assert not reused(backbone(), folder.dataset(Small(0.1)))
+    assert not reused(backbone(), folder.dataset(), views=2)
+    assert not reused(backbone(), folder.dataset(), seed=1)
+    assert not reused(backbone(), folder.dataset(), dtype=torch.bfloat16)
+    assert not reused(backbone(), torch.utils.data.Subset(folder.dataset(), [0, 3]))
+    other = backbone()
+    with torch.no_grad():
+        other[0].bias[0] += 1e-3
+    assert not reused(other, folder.dataset())
+    assert reused(backbone(), folder.dataset())
+    path = next(folder.root.rglob("*.png"))
+    torchvision.transforms.functional.to_pil_image(torch.rand(3, 30, 40)).save(path)
+    assert not reused(backbone(), folder.dataset())
+
+
+def test_part_of_a_folder_has_its_own_labels(folder):
+    part = torch.utils.data.Subset(folder.dataset(), [4, 0])
+    assert features.extract(backbone(), part, quiet=True).labels.tolist() == [1, 0]
+    again = features.extract(backbone(), part, quiet=True)
+    assert again.reused
+    assert again.labels.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_views_vary_and_follow_from_the_seed(keep, folder):
+    options = {"views": 3, "keep": keep, "quiet": True}
+    dataset = folder.dataset(Small(0.5))
+    found = features.extract(backbone(), dataset, seed=7, **options)
+    assert found.values.shape == (15, 32)
+    assert len(found) == 5
+    assert len({found.values[v * 5].sum().item() for v in range(3)}) == 3
+    again = features.extract(backbone(), dataset, seed=7, batch_size=2, dtype=None, **options)
+    torch.testing.assert_close(again.values, found.values, atol=1e-5, rtol=0)
+    other = features.extract(backbone(), dataset, seed=8, **options)
+    assert not torch.allclose(other.values, found.values, atol=1e-4)
+    torch.manual_seed(0)
+    picked = {tuple(found[2][0].tolist()) for _ in range(40)}
+    assert picked == {tuple(found.values[v * 5 + 2].tolist()) for v in range(3)}
+
+
+def test_the_global_generator_is_left_alone(folder):
+    network = backbone()
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    features.extract(network, folder.dataset(Small(0.5)), views=2, quiet=True)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_transform_that_cannot_be_told_is_not_kept(folder):
+    for _ in range(2):
+        found = features.extract(backbone(), folder.dataset(lambda p: Small()(p)), quiet=True)
+        assert not found.reused
+
+
+def test_large_values_stay_in_their_file(folder, monkeypatch):
+    monkeypatch.setattr(features, "IN_MEMORY_BYTES", 100)
+    first = features.extract(backbone(), folder.dataset(), quiet=True)
+    monkeypatch.setattr(features, "IN_MEMORY_BYTES", 10**6)
+    second = features.extract(backbone(), folder.dataset(), quiet=True)
+    assert second.reused
+    assert torch.equal(first.values, second.values)
+
+
+def test_a_full_disk_falls_back_to_memory(folder, monkeypatch, capsys):
+    def full(size_bytes):
+        raise OSError("the disk of the cache has 1 MB free, and 65 MB are needed")
+
+    monkeypatch.setattr(features.store, "check_space", full)
+    found = features.extract(backbone(), folder.dataset())
+    assert len(found.labels) == 5
+    assert "kept in memory only; the disk of the cache has 1 MB free" in capsys.readouterr().out
+
+
+def test_no_room_anywhere_says_what_is_needed(folder, monkeypatch):
+    def full(size_bytes):
+        raise OSError("the disk of the cache has 1 MB free, and 65 MB are needed")
+
+    class Memory:
+        available = 100
+
+    monkeypatch.setattr(features.store, "check_space", full)
+    monkeypatch.setattr(features.psutil, "virtual_memory", Memory)
+    with pytest.raises(OSError, match="65 MB are needed"):
+        features.extract(backbone(), folder.dataset())

@@ -119,3 +119,21 @@ def drawn(folder: Path) -> None:
     from tutorial_utils import sketchbook
 
     sketchbook.write(folder, train={"ants": 2, "bees": 2}, val={"ants": 1, "bees": 1}, seed=0)
+
+
+def test_cache_lists_and_clears(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ANTS_BEES_CACHE", str(tmp_path))
+    for name, size in (("drawn-2", 3_000_000), ("features-12ab", 2_000_000)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(bytes(size))
+    assert main(["cache"]) == 0
+    listed = capsys.readouterr().out
+    assert "3.0 MB  drawn-2" in listed
+    assert "5.0 MB  in all" in listed
+    assert main(["cache", "--clear"]) == 0
+    assert capsys.readouterr().out.startswith("freed 2.0 MB")
+    assert [path.name for path in tmp_path.iterdir()] == ["drawn-2"]
+    assert main(["cache", "--all"]) == 1
+    assert "goes with --clear" in capsys.readouterr().err
+    assert main(["cache", "--clear", "--all"]) == 0
+    assert list(tmp_path.iterdir()) == []

@@ -529,3 +529,34 @@ def test_receptive_field_of_stacked_convolutions():
     assert models.receptive_field([]) == []
     with pytest.raises(ValueError, match="kernel must be a whole number from 1, not 0"):
         models.receptive_field([(0, 1)])
+
+
+@pytest.mark.parametrize("arch", models.ARCHS)
+def test_the_parts_are_those_of_the_whole(arch):
+    found = models.find_weights(arch, "demo", quiet=True)
+    torch.manual_seed(4)
+    network = models.build(arch, weights=found)
+    models.swap_head(network, classes=3)
+    whole_backbone, whole_head = models.split(network)
+    torch.manual_seed(4)
+    head = models.build_head(found, 3)
+    backbone = models.build_backbone(found)
+    assert str(head) == str(whole_head)
+    assert all(map(torch.equal, head.parameters(), whole_head.parameters()))
+    assert all(p.requires_grad for p in head.parameters())
+    assert list(backbone.state_dict()) == list(whole_backbone.state_dict())
+    assert all(map(torch.equal, backbone.parameters(), whole_backbone.parameters()))
+    assert not any(p.requires_grad for p in backbone.parameters())
+    assert not backbone.training
+
+
+@pytest.mark.parametrize("arch", models.ARCHS)
+def test_parts_without_weights_start_at_random(arch):
+    found = models.find_weights(arch, "none", quiet=True)
+    torch.manual_seed(4)
+    reference = models.build(arch, weights=found)
+    torch.manual_seed(4)
+    backbone = models.build_backbone(found)
+    first, wanted = next(backbone.parameters()), next(reference.parameters())
+    assert torch.equal(first, wanted)
+    assert models.build_head(found, 2)[-1].out_features == 2

@@ -1,4 +1,4 @@
-"""The command line: `python -m tutorial_utils doctor | fetch | draw | lessons`."""
+"""The command line: `python -m tutorial_utils doctor | fetch | draw | cache | lessons`."""
 
 import argparse
 import os
@@ -39,6 +39,11 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument("folder", type=Path, help="gets train/{ants,bees} and val/{ants,bees}")
     draw.add_argument("--seed", type=int, default=0, help="another seed, other pictures")
     draw.set_defaults(run=_draw)
+
+    cache = commands.add_parser("cache", help="list what the cache holds, or clear it")
+    cache.add_argument("--clear", action="store_true", help="delete the kept features")
+    cache.add_argument("--all", action="store_true", help="with --clear: the pictures too")
+    cache.set_defaults(run=_cache)
 
     lessons = commands.add_parser("lessons", help="run all lessons and collect their results")
     lessons.add_argument("--out", type=Path, default=Path("build"))
@@ -97,6 +102,20 @@ def _draw(options: argparse.Namespace) -> int:
             options.folder, seed=options.seed, progress=lambda done, total: bar.update()
         )
     print(f"drawn: {options.folder}; use it with ANTS_BEES_DIR={options.folder}")
+    return 0
+
+
+def _cache(options: argparse.Namespace) -> int:
+    from tutorial_utils import places, store
+
+    if options.all and not options.clear:
+        raise ValueError("--all goes with --clear: nothing was deleted")
+    if options.clear:
+        print(f"freed {store.clear(everything=options.all) / 1e6:.1f} MB")
+    found = store.entries()
+    for name, size in found:
+        print(f"{size / 1e6:10.1f} MB  {name}")
+    print(f"{sum(size for _, size in found) / 1e6:10.1f} MB  in all, in {places.cache_path()}")
     return 0
 
 

@@ -275,7 +275,7 @@ def _digest_of(backbone: nn.Module) -> str:
     digest = hashlib.sha256(repr(backbone).encode())
     for name, tensor in backbone.state_dict().items():
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
 
 
