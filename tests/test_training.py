@@ -302,3 +302,41 @@ def test_evaluate_turns_dropout_off_and_keeps_no_gradient():
     network.forward = forward
     training.evaluate(network, loader())
     assert set(seen) == {(False, True)} and network.training
+
+
+def test_mixed_precision_trains_and_stays_close():
+    plain, mixed = small_cnn_run("float32"), small_cnn_run("mixed")
+    assert mixed.last.train.loss != plain.last.train.loss
+    assert mixed.last.train.loss == pytest.approx(plain.last.train.loss, rel=0.1)
+
+
+def small_cnn_run(precision):
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2))
+    torch.manual_seed(0)
+    network(torch.zeros(1, 3, 8, 8))
+    pictures = loader(shape=(3, 8, 8), shuffle=False)
+    settings = {"epochs": 2, "lr": 1e-3, "quiet": True, "precision": precision}
+    return training.fit(network, pictures, val=pictures, **settings)
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_auto_is_mixed_where_bf16_is_native(native, monkeypatch):
+    monkeypatch.setattr(training.fastpass, "native_bf16", lambda: native)
+    wanted = small_cnn_run("mixed" if native else "float32")
+    assert same(small_cnn_run("auto"), wanted)
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(ValueError, match="unknown precision 'half'; allowed: auto, float32, mixed"):
+        small_cnn_run("half")
+
+
+def test_gradients_are_held_for_their_step_only():
+    network = head(frozen=False)
+    for parameter in network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    reference = head(frozen=False)
+    _, history = run(network, epochs=1)
+    _, expected = run(reference, epochs=1)
+    assert same(history, expected)  # what was left over did not count
+    assert all(parameter.grad is None for parameter in network.parameters())

@@ -26,10 +26,13 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
+from tutorial_utils import fastpass
 from tutorial_utils.checkpoints import Keeper, load_checkpoint, recipe_of
 from tutorial_utils.history import Epoch, History, Score
 
 __all__ = ["Epoch", "History", "Score", "evaluate", "fit", "interactive", "load_checkpoint"]
+
+PRECISIONS = ("auto", "float32", "mixed")
 
 MakeOptimizer = Callable[[list[nn.Parameter]], torch.optim.Optimizer]
 
@@ -48,6 +51,7 @@ def fit(
     resume: bool = False,
     quiet: bool = False,
     progress: bool | None = None,
+    precision: str = "auto",
 ) -> History:
     """Train the parameters that are not frozen, by cross-entropy, and print a line an epoch.
 
@@ -72,6 +76,9 @@ def fit(
         quiet: print nothing.
         progress: show a bar over the batches of an epoch; None shows it to a person only, see
             `interactive`, and not if quiet.
+        precision: "float32"; "mixed", bfloat16 where autocast allows it, with the channels of
+            pictures last in memory; or "auto", mixed on a device or processor that computes
+            bfloat16 natively, else float32. Validation is in float32 in any case.
 
     Returns:
         The history. If it was interrupted (Ctrl-C, the stop button), the finished epochs, with
@@ -84,10 +91,12 @@ def fit(
         OSError: if a checkpoint cannot be written. The one before it is kept as it was.
     """
     _check_numbers(epochs, lr, seed, resume=resume, checkpoint=checkpoint)
+    _check_precision(precision)
     _check_loader(train, "train")
     _check_loader(val, "val")
     device = _place(network, device)
     optimizer = (optimizer or _adam(lr))(_trainable(network))
+    optimizer.zero_grad()  # what a caller's own steps may have left
     keeper = None
     history = History()
     if checkpoint is not None:
@@ -98,7 +107,8 @@ def fit(
     if history.epochs:
         say(f"resumed after epoch {history.last.epoch} of {epochs}")
     bar = (interactive() and not quiet) if progress is None else progress
-    run = _Run(network, train, val, optimizer, device, epochs, bar)
+    mixed = precision == "mixed" or (precision == "auto" and _computes_bf16(device))
+    run = _Run(network, train, val, optimizer, device, epochs, bar, mixed)
     try:
         with _as_it_was(network), _own_generators():
             for epoch in range(len(history.epochs) + 1, epochs + 1):
@@ -170,6 +180,7 @@ class _Run:
     device: torch.device
     epochs: int
     bar: bool
+    mixed: bool
 
     def epoch(self, number: int) -> Epoch:
         """Train on every batch once, then validate."""
@@ -193,20 +204,28 @@ class _Run:
             disable=not self.bar,
         )
         for batch, (inputs, labels) in batches:
-            logits = _logits(self.network, inputs.to(self.device), labels)  # (n, K)
+            logits = self._forward(inputs.to(self.device), labels)  # (n, K)
             labels = labels.to(self.device)
             loss = cross_entropy(logits, labels)
             if not math.isfinite(loss.item()):
                 batches.close()
                 where = f"batch {batch} of {len(self.train)}"
                 raise FloatingPointError(self._lost("training", loss.item(), number, where))
-            self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
+            self.optimizer.zero_grad()  # here, so that no gradient is held while none is needed
             loss_sum += loss.item() * len(labels)
             correct += int((logits.argmax(1) == labels).sum())
             total += len(labels)
         return Score(loss_sum / total, correct, total)
+
+    def _forward(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        if not self.mixed:
+            return _logits(self.network, inputs, labels)
+        if inputs.ndim == 4:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            return _logits(self.network, inputs, labels).float()
 
     def _lost(self, kind: str, loss: float, epoch: int, where: str) -> str:
         lr = self.optimizer.param_groups[0]["lr"]
@@ -215,6 +234,14 @@ class _Run:
             f"finite number. Try a smaller lr, e.g. {lr / 10:g}, and check that the inputs are "
             f"finite (pictures come through the weights' own transforms)."
         )
+
+
+def _computes_bf16(device: torch.device) -> bool:
+    if device.type == "cpu":
+        return fastpass.native_bf16()
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "mps"
 
 
 def _adam(lr: float) -> MakeOptimizer:
@@ -297,6 +324,11 @@ def _check_numbers(
         raise ValueError(f"lr must be a finite number above 0, e.g. 1e-4, not {lr!r}")
     if resume and checkpoint is None:
         raise ValueError("resume=True needs a folder to resume from: give checkpoint=FOLDER")
+
+
+def _check_precision(precision: str) -> None:
+    if precision not in PRECISIONS:
+        raise ValueError(f"unknown precision {precision!r}; allowed: {', '.join(PRECISIONS)}")
 
 
 def _whole(value: object) -> bool:
