@@ -24,6 +24,9 @@ from tutorial_utils import data, lesson, models
 GIB = 2**30
 LR = 1e-4
 POST_BATCH, COURSE_BATCH = 20, 64
+# Pictures per batch of the one pass. AlexNet's is short and may hold little memory; VGG16's gains
+# by batches that are larger.
+PASS_BATCH = {"alexnet": 16, "vgg16": 32}
 EPOCHS = {"post": 1, "course": 12, "accuracy": 12}
 WEIGHTS = "demo"
 SIDE = 2048  # of the square matrices whose product is timed
@@ -181,7 +184,7 @@ def both_splits(weights: models.Weights, pictures: data.Pictures, device: str, d
 
     backbone = models.build_backbone(weights)
     sets = [pictures.dataset(split, preset()) for split in data.SPLITS]
-    settings = {"device": device, "dtype": dtype, "quiet": True}
+    settings = {"device": device, "dtype": dtype, "quiet": True, "batch_size": PASS_BATCH[weights.arch]}
     return [features.extract(backbone, part, **settings) for part in sets]
 
 

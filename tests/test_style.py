@@ -20,6 +20,7 @@ NAMES = [
     "06_training",
     "07_curves",
     "08_vgg16",
+    "09_caching",
 ]
 # How learners are talked to: no hype, no haste.
 HYPE = re.compile(r"\b(amazing|awesome|incredible|simply|obviously|powerful|magic|easy)\b", re.I)
@@ -57,7 +58,7 @@ def prose_between(book) -> list[str]:
     return [text for text in inner if "## What you saw" not in text]
 
 
-def test_the_nine_lessons_are_there():
+def test_the_lessons_are_there():
     assert [path.stem for path in LESSONS] == NAMES
 
 

@@ -70,7 +70,7 @@ def extract(
     *,
     views: int = 1,
     seed: int = 0,
-    batch_size: int = 64,
+    batch_size: int = 32,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
     keep: bool = True,

@@ -24,7 +24,12 @@ from tutorial_utils import data, models
 
 MIME = "application/vnd.tutorial.result+json"
 
-RANGES = {"epochs": (1, 1000), "batch_size": (1, 1024), "seed": (0, 2**32 - 1)}
+RANGES = {
+    "epochs": (1, 1000),
+    "batch_size": (1, 1024),
+    "views": (1, 64),
+    "seed": (0, 2**32 - 1),
+}
 PLAIN = (str, int, float, bool, list, dict, tuple, type(None))
 SHELL_NAMES = {"In", "Out", "exit", "quit", "open", "get_ipython"}
 
