@@ -6,6 +6,7 @@ to within 10%. It writes OUT/cost.json, OUT/cost.md and OUT/cost.png.
 """
 
 import argparse
+import hashlib
 import io
 import json
 import os
@@ -55,6 +56,14 @@ class Zipped(Dataset):
         labels = {label: index for index, label in enumerate(sorted({row[0] for row in found}))}
         taken = (found[place * len(found) // count] for place in range(count))
         self.samples = [(number, name, labels[label]) for label, name, number in taken]
+
+        self.targets = [label for *_, label in self.samples]
+
+    def fingerprint(self) -> str:
+        """Return a text by which the cache tells these pictures from others."""
+        sizes = [Path(archive.filename).stat().st_size for archive in self.archives]
+        listed = repr((sizes, self.samples, self.transform))
+        return hashlib.sha256(listed.encode()).hexdigest()
 
     def __len__(self) -> int:
         """Return how many pictures were taken."""

@@ -184,7 +184,12 @@ def both_splits(weights: models.Weights, pictures: data.Pictures, device: str, d
 
     backbone = models.build_backbone(weights)
     sets = [pictures.dataset(split, preset()) for split in data.SPLITS]
-    settings = {"device": device, "dtype": dtype, "quiet": True, "batch_size": PASS_BATCH[weights.arch]}
+    settings = {
+        "device": device,
+        "dtype": dtype,
+        "quiet": True,
+        "batch_size": PASS_BATCH[weights.arch],
+    }
     return [features.extract(backbone, part, **settings) for part in sets]
 
 

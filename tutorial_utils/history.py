@@ -8,8 +8,11 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas
+if TYPE_CHECKING:
+    import pandas
+
 
 COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
 
@@ -84,12 +87,14 @@ class History:
         """How long all the epochs took together."""
         return sum(epoch.seconds for epoch in self.epochs)
 
-    def frame(self) -> pandas.DataFrame:
+    def frame(self) -> "pandas.DataFrame":
         """Return one row an epoch, with the columns `COLUMNS`."""
         rows = [
             (e.epoch, e.train.loss, e.train.accuracy, e.val.loss, e.val.accuracy, e.seconds)
             for e in self.epochs
         ]
+        import pandas  # takes memory that training alone can do without
+
         return pandas.DataFrame(rows, columns=list(COLUMNS))
 
     def save(self, path: str | Path) -> None:

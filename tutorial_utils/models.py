@@ -15,15 +15,15 @@ Sources:
 
 import copy
 import hashlib
+import math
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import pandas
 import safetensors.torch
 import torch
 import torchinfo
@@ -32,6 +32,9 @@ from torch import Tensor, nn
 from torchvision.transforms._presets import ImageClassification
 
 from tutorial_utils import places
+
+if TYPE_CHECKING:
+    import pandas
 
 ARCHS = ("alexnet", "vgg16")
 WEIGHTS = ("auto", "imagenet", "demo", "none")
@@ -300,7 +303,7 @@ def split(network: nn.Module) -> tuple[nn.Module, nn.Module]:
     return backbone, network.classifier
 
 
-def layer_table(network: nn.Module, *, size: int = 224) -> pandas.DataFrame:
+def layer_table(network: nn.Module, *, size: int = 224) -> "pandas.DataFrame":
     """List a network's layers in the order in which a picture passes them.
 
     The network itself is neither run nor copied: torchinfo runs a twin that has shapes and no
@@ -331,6 +334,8 @@ def layer_table(network: nn.Module, *, size: int = 224) -> pandas.DataFrame:
             f"too small for its layers (AlexNet needs 63, VGG16 needs 32), or the layers do not "
             f"fit each other"
         ) from error
+    import pandas  # takes memory that training alone can do without
+
     leaves = [info for info in report.summary_list if info.is_leaf_layer]
     table = pandas.DataFrame([_row(names[id(info.module)], info) for info in leaves])
     table["receptive_field"] = _fields(table)
@@ -551,14 +556,14 @@ def _side(module: nn.Module, name: str) -> int | None:
     return value[0] if isinstance(value, tuple) else value
 
 
-def _fields(table: pandas.DataFrame) -> list[int | None]:
+def _fields(table: "pandas.DataFrame") -> list[int | None]:
     """Return the receptive field after each row that still has a height and a width."""
     spatial = table["output"].map(len) == 3
     windows = []
     for row in table[spatial].itertuples():
         if row.kind == "AdaptiveAvgPool2d":
             windows.append(_adaptive_window(row.input[1], row.output[1]))
-        elif row.kernel is None or pandas.isna(row.kernel):
+        elif row.kernel is None or math.isnan(row.kernel):
             windows.append((1, 1))
         else:
             windows.append((int(row.kernel), int(row.stride)))
