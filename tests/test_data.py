@@ -656,7 +656,7 @@ def test_pictures_in_folders_below_a_class(folder):
 
 def test_audit_decodes_photographs_small(tmp_path):
     photograph(640, 480).save(tmp_path / "a.jpg")
-    assert data._read(tmp_path / "a.jpg", small=True).size == (80, 60)
+    assert data._read(tmp_path / "a.jpg", least_side=1).size == (80, 60)
     assert data._read(tmp_path / "a.jpg").size == (640, 480)
 
 
@@ -981,3 +981,42 @@ def test_photographs_are_the_pixels_that_torchvision_reads(monkeypatch):
     assert found.samples == plain.samples
     for index in range(0, 153, 30):
         assert found[index][0].tobytes() == plain[index][0].tobytes()
+
+
+@pytest.fixture
+def large(tmp_path):
+    for split in data.SPLITS:
+        for label in ("ants", "bees"):
+            folder = tmp_path / split / label
+            folder.mkdir(parents=True)
+            Image.linear_gradient("L").resize((400, 320)).convert("RGB").save(folder / "a.jpg")
+    return data.load(tmp_path, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("least_side", "size"),
+    [(None, (400, 320)), (320, (400, 320)), (161, (400, 320)), (160, (200, 160)), (1, (50, 40))],
+)
+def test_jpegs_are_decoded_no_smaller_than_asked(least_side, size, large):
+    picture, label = large.dataset("val", least_side=least_side)[1]
+    assert (picture.size, label) == (size, 1)
+
+
+def test_the_reduced_picture_looks_the_same(large):
+    whole = np.asarray(large.dataset("val")[0][0].resize((100, 80)), dtype=float)
+    reduced = large.dataset("val", least_side=100)[0][0]
+    assert reduced.size == (200, 160)
+    assert abs(np.asarray(reduced.resize((100, 80)), dtype=float) - whole).mean() < 2
+
+
+def test_pictures_in_memory_are_decoded_once(large):
+    kept, fresh = large.dataset("train", in_memory=True), large.dataset("train")
+    assert kept[0][0] is kept[0][0]
+    assert fresh[0][0] is not fresh[0][0]
+    assert kept[0][0].tobytes() == fresh[0][0].tobytes()
+
+
+@pytest.mark.parametrize("least_side", [0, -1, 1.5, "96"])
+def test_an_impossible_side_is_refused(least_side, large):
+    with pytest.raises(ValueError, match="least_side must be a whole number from 1"):
+        large.dataset("val", least_side=least_side)

@@ -11,6 +11,7 @@ Sources:
 """
 
 import contextlib
+import functools
 import os
 import warnings
 from collections.abc import Callable
@@ -125,16 +126,29 @@ class Pictures:
         """Return how many readable pictures there are, by split and class."""
         return {split: dict(counts) for split, counts in self.audit.counts.items()}
 
-    def dataset(self, split: str, transform: Callable | None = None) -> ImageFolder:
+    def dataset(
+        self,
+        split: str,
+        transform: Callable | None = None,
+        *,
+        least_side: int | None = None,
+        in_memory: bool = False,
+    ) -> ImageFolder:
         """Return the pictures of one split, without the files that cannot be read.
 
         Args:
             split: "train" or "val".
             transform: turns a PIL picture into what the network wants; None leaves PIL pictures.
+            least_side: decode a JPEG to a half, a quarter or an eighth of its size, as long as
+                no side has fewer pixels than this; faster, and slightly different pixels.
+            in_memory: decode each picture once and keep it, so that later epochs need not: three
+                bytes a pixel.
 
         Raises:
-            ValueError: if the split is unknown.
+            ValueError: if the split is unknown or `least_side` is no whole number from 1.
         """
+        if least_side is not None and (not isinstance(least_side, Integral) or least_side < 1):
+            raise ValueError(f"least_side must be a whole number from 1, not {least_side!r}")
         if split not in SPLITS:
             raise ValueError(f"unknown split {split!r}; allowed: {', '.join(SPLITS)}")
         bad = {problem.path for problem in self.audit.problems}
@@ -144,7 +158,11 @@ class Pictures:
             return _oddity(path.relative_to(split)) is None and path not in bad
 
         folder = self.root / split
-        return ImageFolder(folder, transform, loader=open_picture, is_valid_file=usable)
+        opened = functools.partial(open_picture, least_side=least_side)
+        loader = functools.cache(opened) if in_memory else opened
+        found = ImageFolder(folder, transform, loader=loader, is_valid_file=usable)
+        found.least_side = least_side
+        return found
 
 
 def load(source: str | Path = "auto", *, quiet: bool = False) -> Pictures:
@@ -205,12 +223,14 @@ def audit(folder: str | Path) -> Audit:
     return Audit(counts, tuple(problems), tuple(odd))
 
 
-def open_picture(path: str | Path) -> Image.Image:
+def open_picture(path: str | Path, *, least_side: int | None = None) -> Image.Image:
     """Open a picture as a person sees it: upright, in colour, on white paper.
 
     Args:
         path: any file that Pillow reads: grey, CMYK, palette, transparent, 8 or 16 bits, turned
             by its EXIF note.
+        least_side: decode a JPEG to a half, a quarter or an eighth, if no side has fewer pixels
+            then; None for the full size.
 
     Returns:
         The picture, mode "RGB".
@@ -224,7 +244,7 @@ def open_picture(path: str | Path) -> Image.Image:
     if not path.exists():
         raise FileNotFoundError(f"there is no picture {path}")
     try:
-        return _read(path)
+        return _read(path, least_side=least_side)
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         raise ValueError(
             f"{path} cannot be used as a picture: {_reason(error)}. Replace it or take it out of "
@@ -558,19 +578,20 @@ def _fault(path: Path) -> str | None:
     """Return why a picture cannot be used, or None."""
     try:
         with warnings.catch_warnings(action="ignore"):  # what matters is in the reason
-            _read(path, small=True)
+            _read(path, least_side=1)
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         return _reason(error)
     return None
 
 
-def _read(path: Path, *, small: bool = False) -> Image.Image:
+def _read(path: Path, *, least_side: int | None = None) -> Image.Image:
     """Decode a picture to upright RGB.
 
     Args:
         path: the file.
-        small: decode JPEG files to an eighth of their size: all of the file is read, a truncated
-            one is noticed, and it takes a fraction of the time.
+        least_side: decode JPEG files to an eighth of their size at the least, with no side
+            shorter than this: all of the file is read, a truncated one is noticed, and it takes a
+            fraction of the time.
     """
     if not path.is_file():
         raise _Unusable("not a file")
@@ -582,8 +603,8 @@ def _read(path: Path, *, small: bool = False) -> Image.Image:
             raise _Unusable(
                 f"{width} x {height} pixels, more than {MAX_PIXELS // 10**6} megapixels"
             )
-        if small:
-            picture.draft(None, (1, 1))
+        if least_side is not None:
+            picture.draft(None, (least_side, least_side))
         picture.load()
         with contextlib.suppress(Exception):  # a damaged EXIF note says nothing about the picture
             ImageOps.exif_transpose(picture, in_place=True)

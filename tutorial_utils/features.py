@@ -271,7 +271,7 @@ def _fingerprint(dataset: Dataset) -> str | None:
         return dataset.fingerprint()
     if not all(hasattr(dataset, name) for name in ("samples", "transform", "targets")):
         return None
-    text = repr(dataset.transform)
+    text = f"{dataset.transform!r} {getattr(dataset, 'least_side', None)}"
     if " at 0x" in text or getattr(dataset, "target_transform", None) is not None:
         return None
     digest = hashlib.sha256(text.encode())
