@@ -65,7 +65,7 @@ def test_modes_are_restored(pictures):
 
 def test_modes_are_restored_after_an_error(pictures):
     network = backbone().train()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match="must give one size"):
         features.extract(network, [*pictures, (torch.rand(3, 5, 5), 0)], batch_size=20)
     assert all(module.training for module in network.modules())
 
@@ -309,3 +309,31 @@ def test_no_room_anywhere_says_what_is_needed(folder, monkeypatch):
     monkeypatch.setattr(features.psutil, "virtual_memory", Memory)
     with pytest.raises(OSError, match="65 MB are needed"):
         features.extract(backbone(), folder.dataset())
+
+
+def test_every_batch_is_read_into_the_same_memory(pictures):
+    job = features._Job(
+        backbone(), pictures, 1, 0, 4, torch.device("cpu"), torch.float32, progress=False
+    )
+    places, sizes = set(), []
+    for batch in job.batches():
+        places.add(batch.data_ptr())
+        sizes.append(len(batch))
+        expected = torch.stack(
+            [picture for picture, _ in pictures[sum(sizes[:-1]) :][: len(batch)]]
+        )
+        assert torch.equal(batch, expected)
+    assert len(places) == 1
+    assert sizes == [4, 4, 2]
+    assert job.seen == [label for _, label in pictures]
+
+
+def test_pictures_of_two_sizes_are_refused_by_number(pictures):
+    pictures[3] = (torch.rand(3, 12, 13), 0)
+    with pytest.raises(ValueError, match=r"picture 3 has the shape \(3, 12, 13\), those before it"):
+        features.extract(backbone(), pictures, batch_size=2)
+
+
+def test_one_picture_is_not_called_pictures(pictures, capsys):
+    features.extract(backbone(), pictures[:1])
+    assert "features: 1 picture through" in capsys.readouterr().out
