@@ -253,3 +253,179 @@ def test_values_must_be_finite_numbers(values):
 def test_no_values():
     with pytest.raises(ValueError, match="there are no values"):
         evaluation.mean_and_range([])
+
+
+def sure_of(rights: list[bool], probability: float) -> evaluation.Predictions:
+    """Two classes; each prediction is for class 0 with this probability."""
+    logit = math.log(probability / (1 - probability))
+    logits = torch.tensor([[logit, 0.0]] * len(rights))
+    return evaluation.Predictions(logits, torch.tensor([0 if right else 1 for right in rights]))
+
+
+def test_the_bootstrap_agrees_with_wilson_on_an_accuracy():
+    rights = [True] * 140 + [False] * 13
+    low, high = evaluation.bootstrap(rights)
+    expected = evaluation.interval(140, 153)
+    assert low == pytest.approx(expected[0], abs=0.02)
+    assert high == pytest.approx(expected[1], abs=0.02)
+    assert low < 140 / 153 < high
+
+
+def test_the_bootstrap_holds_the_true_mean_about_as_often_as_it_says():
+    drawn = numpy.random.default_rng(1).normal(3.0, 1.0, size=(120, 60))
+    held = 0
+    for sample in drawn:
+        low, high = evaluation.bootstrap(sample, draws=400)
+        held += low <= 3.0 <= high
+    assert 0.85 * 120 <= held <= 119
+
+
+def test_the_bootstrap_depends_on_its_seed_alone():
+    values = torch.rand(40, generator=torch.Generator().manual_seed(0))
+    state = numpy.random.get_state()[1].copy()
+    assert evaluation.bootstrap(values, draws=300) == evaluation.bootstrap(values, draws=300)
+    assert evaluation.bootstrap(values, draws=300) != evaluation.bootstrap(
+        values, draws=300, seed=1
+    )
+    assert (numpy.random.get_state()[1] == state).all()
+
+
+def test_the_bootstrap_of_equal_values_is_that_value():
+    assert evaluation.bootstrap([1.0] * 5) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "said"),
+    [
+        ([1.0], {}, "at least two values, not 1"),
+        ([1.0, float("nan")], {}, "finite numbers"),
+        ([0.0, 1.0], {"level": 95}, "between 0 and 1"),
+        ([0.0, 1.0], {"draws": 10}, "draws must be a whole number from 100"),
+        ([0.0, 1.0], {"seed": -1}, "seed must be a whole number from 0"),
+    ],
+)
+def test_a_bootstrap_that_cannot_be_says_why(values, options, said):
+    with pytest.raises(ValueError, match=said):
+        evaluation.bootstrap(values, **options)
+
+
+def test_mcnemar_counts_the_four_cases_and_tests_the_uneven_ones():
+    first = sure_of([True] * 6 + [True] * 9 + [False] * 1 + [False] * 2, 0.8)
+    second = sure_of([True] * 6 + [False] * 9 + [True] * 1 + [False] * 2, 0.7)
+    # The labels say who is right here, so the second gets the first's labels and other logits.
+    flipped = torch.where((second.labels != first.labels)[:, None], second.logits.flip(1), 0.0)
+    kept = torch.where((second.labels == first.labels)[:, None], second.logits, 0.0)
+    second = evaluation.Predictions(flipped + kept, first.labels)
+    found = evaluation.mcnemar(first, second)
+    assert found[:4] == (6, 9, 1, 2)
+    # Twice the tail of a fair coin: (C(10, 0) + C(10, 1)) / 2**10 * 2.
+    assert found.p_value == pytest.approx(2 * (1 + 10) / 1024)
+    assert evaluation.mcnemar(second, first).p_value == pytest.approx(found.p_value)
+
+
+def test_mcnemar_of_a_network_with_itself_says_nothing():
+    same = sure_of([True, False, True], 0.9)
+    assert evaluation.mcnemar(same, same) == (2, 0, 0, 1, 1.0)
+
+
+def test_mcnemar_refuses_other_pictures():
+    with pytest.raises(ValueError, match="not asked about the same pictures"):
+        evaluation.mcnemar(sure_of([True, True], 0.9), sure_of([True, False], 0.9))
+
+
+def test_calibration_of_a_network_that_is_as_sure_as_it_is_right():
+    found = evaluation.calibration(sure_of([True] * 8 + [False] * 2, 0.8), bins=4)
+    assert found.error == pytest.approx(0.0, abs=1e-6)
+    assert found.counts.tolist() == [0, 0, 0, 10]
+    assert found.accuracy[3] == pytest.approx(0.8)
+    assert numpy.isnan(found.accuracy[0])
+
+
+def test_calibration_of_a_network_that_is_too_sure():
+    found = evaluation.calibration(sure_of([True, False, False, False, False], 0.95), bins=5)
+    assert found.error == pytest.approx(0.75, abs=1e-6)
+    assert found.counts.tolist() == [0, 0, 0, 0, 5]
+    assert len(found.edges) == 6
+
+
+def test_calibration_weighs_its_bins_by_their_pictures():
+    half, full = sure_of([True, False, False, False], 0.55), sure_of([True] * 12, 0.99)
+    both = evaluation.Predictions(
+        torch.cat([half.logits, full.logits]), torch.cat([half.labels, full.labels])
+    )
+    expected = (4 * abs(0.25 - 0.55) + 12 * abs(1 - 0.99)) / 16
+    assert evaluation.calibration(both).error == pytest.approx(expected, abs=1e-6)
+
+
+def test_calibration_holds_a_probability_of_one():
+    certain = evaluation.Predictions(torch.tensor([[200.0, 0.0]]), torch.tensor([0]))
+    assert evaluation.calibration(certain).counts[-1] == 1
+
+
+@pytest.fixture
+def two_clouds():
+    """30 points of two classes, far apart, in a mixed order."""
+    labels = torch.tensor([0, 1, 1] * 10)
+    noise = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
+    return TensorDataset(noise + 10.0 * labels[:, None], labels), labels
+
+
+class Nearest(torch.nn.Module):
+    """Scores a point by its distance to the mean of each class that it was given."""
+
+    def __init__(self, part):
+        super().__init__()
+        points = torch.stack([point for point, _ in part])
+        labels = torch.tensor([int(label) for _, label in part])
+        self.seen = points
+        self.means = torch.stack([points[labels == k].mean(0) for k in range(2)])
+
+    def forward(self, inputs):
+        return -torch.cdist(inputs, self.means)
+
+
+def test_cross_validation_predicts_every_picture_by_a_network_that_has_not_seen_it(two_clouds):
+    dataset, labels = two_clouds
+    made = []
+
+    def fit(part, fold):
+        made.append(fold)
+        network = Nearest(part)
+        network.fold = fold
+        return network
+
+    found = evaluation.cross_validate(dataset, labels, fit, folds=5)
+    assert made == [0, 1, 2, 3, 4]
+    assert torch.equal(found.labels, labels)
+    assert found.accuracy == 1.0
+
+
+def test_the_folds_part_the_set_and_keep_the_shares_of_the_classes(two_clouds):
+    dataset, labels = two_clouds
+    left_out = []
+
+    def fit(part, fold):
+        left_out.append(sorted(set(range(30)) - set(part.indices)))
+        return Nearest(part)
+
+    evaluation.cross_validate(dataset, labels, fit, folds=5, seed=3)
+    assert sorted(sum(left_out, [])) == list(range(30))
+    for part in left_out:
+        assert labels[part].tolist().count(0) == 2
+    again = list(left_out)
+    left_out.clear()
+    evaluation.cross_validate(dataset, labels, fit, folds=5, seed=4)
+    assert left_out != again
+
+
+@pytest.mark.parametrize(
+    ("labels", "folds", "said"),
+    [
+        ([0, 1] * 14, 5, "28 labels for 30 pictures"),
+        ([0] * 27 + [1] * 3, 5, "the smallest class has 3 pictures, too few for 5 folds"),
+        ([0, 1] * 15, 1, "folds must be a whole number from 2"),
+    ],
+)
+def test_cross_validation_that_cannot_be_says_why(two_clouds, labels, folds, said):
+    with pytest.raises(ValueError, match=said):
+        evaluation.cross_validate(two_clouds[0], labels, lambda *_: None, folds=folds)

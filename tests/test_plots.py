@@ -173,3 +173,44 @@ def test_balance_and_sizes():
 def test_save_makes_the_folder(tmp_path):
     plots.save(plots.bars({"a": 1}, title="t", label="l"), tmp_path / "new" / "f.png")
     assert Image.open(tmp_path / "new" / "f.png").format == "PNG"
+
+
+def point(name: str, pictures: int, accuracy: float, **more) -> dict:
+    low, high = accuracy - 0.05, accuracy + 0.04
+    row = {"name": name, "pictures": pictures, "accuracy": accuracy, "low": low, "high": high}
+    return row | more
+
+
+def test_bands_draw_a_line_a_name_from_few_pictures_to_many():
+    rows = [
+        point("kept", 244, 0.9, share=1.0, least=0.88, most=0.92),
+        point("kept", 24, 0.8, share=0.1, least=0.75, most=0.85),
+        point("new", 24, 0.5, share=0.1),
+        point("new", 244, 0.7, share=1.0),
+    ]
+    axes = plots.bands(rows, title="t").axes[0]
+    first, second = axes.lines
+    assert first.get_xydata().tolist() == [[24, 0.8], [244, 0.9]]
+    assert second.get_xydata().tolist() == [[24, 0.5], [244, 0.7]]
+    assert first.get_linestyle() != second.get_linestyle()  # told apart without colour
+    assert first.get_marker() != second.get_marker()
+    ticks = {label.get_text() for label in axes.get_xticklabels()}
+    assert ticks == {"24\n10%", "244\n100%"}
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["kept", "new"]
+    assert axes.get_ylabel() == "validation accuracy (fraction right)"
+    rendered(axes.figure)
+
+
+def test_bands_hold_the_interval_and_the_seeds():
+    rows = [point("kept", 24, 0.8, least=0.75, most=0.85), point("kept", 244, 0.9)]
+    band, seeds = plots.bands(rows, title="t").axes[0].collections
+    corners = band.get_paths()[0].vertices
+    assert corners[:, 1].min() == pytest.approx(0.75)
+    assert corners[:, 1].max() == pytest.approx(0.94)
+    (segment,) = seeds.get_segments()  # the other point has no seeds to tell of
+    np.testing.assert_allclose(segment, [[24, 0.75], [24, 0.85]])
+
+
+def test_bands_of_nothing_are_refused():
+    with pytest.raises(ValueError, match="at least one row to draw, got none"):
+        plots.bands([], title="t")

@@ -1,8 +1,8 @@
 """What the lessons of "Ants and Bees" share.
 
 Modules, from the ground floor up; each imports only from floors below:
-places, sketchbook, history | data, models, checkpoints | features, training, evaluation |
-plots, lesson | experiments.
+places, sketchbook, history, fastpass, checks | data, models, checkpoints, store |
+features, training, evaluation | plots, lesson, rowspace | experiments.
 They load when first used, so that ``import tutorial_utils`` costs next to nothing.
 """
 
@@ -11,16 +11,20 @@ import importlib
 __version__ = "0.1.0"
 __all__ = [
     "checkpoints",
+    "checks",
     "data",
     "evaluation",
     "experiments",
+    "fastpass",
     "features",
     "history",
     "lesson",
     "models",
     "places",
     "plots",
+    "rowspace",
     "sketchbook",
+    "store",
     "training",
 ]
 

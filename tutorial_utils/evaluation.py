@@ -8,18 +8,19 @@ Sources:
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy
 import torch
-from scipy.stats import binomtest
+from scipy import stats
 from sklearn.metrics import confusion_matrix
+from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torch.utils.data import DataLoader, RandomSampler
+from torch.utils.data import DataLoader, Dataset, RandomSampler, Subset
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +91,45 @@ class Range(NamedTuple):
     mean: float
     low: float
     high: float
+
+
+class Comparison(NamedTuple):
+    """Two networks on the same pictures, and how likely a split this uneven is by chance.
+
+    Attributes:
+        both: pictures that both classify rightly.
+        only_first: pictures that only the first one gets right.
+        only_second: pictures that only the second one gets right.
+        neither: pictures that both get wrong.
+        p_value: how likely a fair coin splits `only_first + only_second` at least as unevenly;
+            1.0 if there is nothing to split.
+    """
+
+    both: int
+    only_first: int
+    only_second: int
+    neither: int
+    p_value: float
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """How often a network is right when it says it is so sure, bin by bin.
+
+    Attributes:
+        edges: (B + 1,) float64, from 0 to 1: the bins of the highest probability.
+        counts: (B,) int64, the pictures in each bin.
+        confidence: (B,) float64, the mean highest probability in each bin, NaN where it is empty.
+        accuracy: (B,) float64, the fraction classified rightly in each bin, NaN where it is empty.
+        error: the expected calibration error: the mean of |accuracy - confidence| over all
+            pictures, each counted with the figures of its bin.
+    """
+
+    edges: numpy.ndarray
+    counts: numpy.ndarray
+    confidence: numpy.ndarray
+    accuracy: numpy.ndarray
+    error: float
 
 
 def predict(
@@ -197,10 +237,168 @@ def interval(correct: int, total: int, *, level: float = 0.95) -> tuple[float, f
     _check_whole(correct, "correct", 0)
     if correct > total:
         raise ValueError(f"correct must be at most total, not {correct} of {total}")
-    if not _real(level) or not 0 < level < 1:
-        raise ValueError(f"level must be a number between 0 and 1, e.g. 0.95, not {level!r}")
-    ends = binomtest(int(correct), int(total)).proportion_ci(float(level), method="wilson")
+    _check_level(level)
+    ends = stats.binomtest(int(correct), int(total)).proportion_ci(float(level), method="wilson")
     return float(ends.low), float(ends.high)
+
+
+def bootstrap(
+    values: Iterable[float], *, level: float = 0.95, draws: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """Return a bootstrap interval for the mean of independent values.
+
+    It resamples the values, with replacement, and takes the middle `level` of the means. For a
+    plain accuracy `interval` is better founded; this one also serves where no formula does, e.g.
+    for the mean loss.
+
+    Args:
+        values: numbers or booleans, e.g. `predictions.correct` or `predictions.losses`.
+        level: how often such an interval holds the true mean, between 0 and 1.
+        draws: resamplings.
+        seed: of the resampling; global generators are left alone.
+
+    Returns:
+        The interval's ends.
+
+    Raises:
+        ValueError: if there are fewer than two values, or one is no finite number.
+
+    Source:
+        Efron, "Bootstrap methods: another look at the jackknife" (1979), the percentile method,
+        by `scipy.stats.bootstrap`: https://doi.org/10.1214/aos/1176344552
+    """
+    sample = numpy.asarray([float(value) for value in values])
+    if len(sample) < 2:
+        raise ValueError(f"a bootstrap needs at least two values, not {len(sample)}")
+    if not numpy.isfinite(sample).all():
+        raise ValueError(f"values must be finite numbers, not {sample[~numpy.isfinite(sample)][0]}")
+    _check_level(level)
+    _check_whole(draws, "draws", 100)
+    _check_whole(seed, "seed", 0)
+    if (sample == sample[0]).all():
+        return float(sample[0]), float(sample[0])
+    ends = stats.bootstrap(
+        (sample,),
+        numpy.mean,
+        n_resamples=int(draws),
+        confidence_level=float(level),
+        method="percentile",
+        rng=numpy.random.default_rng(seed),
+        batch=1000,
+    ).confidence_interval
+    return float(ends.low), float(ends.high)
+
+
+def mcnemar(first: Predictions, second: Predictions) -> Comparison:
+    """Compare two networks on the same pictures by McNemar's exact test.
+
+    Pictures that both get right, or both wrong, say nothing about which is better. If both were
+    equally good, the others would fall to either side like coin tosses.
+
+    Args:
+        first: what `predict` returned for one network.
+        second: the same for the other network, on the same pictures in the same order.
+
+    Raises:
+        ValueError: if the labels of the two differ.
+
+    Source:
+        McNemar (1947), the exact form, by `scipy.stats.binomtest`:
+        https://doi.org/10.1007/BF02295996
+    """
+    if not torch.equal(first.labels, second.labels):
+        raise ValueError(
+            f"the two were not asked about the same pictures: {len(first)} and {len(second)} "
+            f"labels, which differ. Predict both with one loader that does not shuffle"
+        )
+    one, two = first.correct, second.correct
+    only_first, only_second = int((one & ~two).sum()), int((two & ~one).sum())
+    split = only_first + only_second
+    p_value = float(stats.binomtest(only_first, split).pvalue) if split else 1.0
+    both, neither = int((one & two).sum()), int((~one & ~two).sum())
+    return Comparison(both, only_first, only_second, neither, p_value)
+
+
+def calibration(predictions: Predictions, *, bins: int = 10) -> Calibration:
+    """Hold how sure a network is against how often it is right.
+
+    Args:
+        predictions: what `predict` returned.
+        bins: how many bins of equal width the highest probability is sorted into.
+
+    Source:
+        Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks" (2017):
+        https://arxiv.org/abs/1706.04599
+    """
+    _check_whole(bins, "bins", 1)
+    edges = numpy.linspace(0.0, 1.0, int(bins) + 1)
+    sure = predictions.probabilities.amax(dim=1).double().numpy()  # (N,)
+    right = predictions.correct.double().numpy()
+    # A bin holds its upper edge: (low, high].
+    place = numpy.clip(numpy.searchsorted(edges, sure, side="left") - 1, 0, bins - 1)
+    counts = numpy.bincount(place, minlength=bins)
+    with numpy.errstate(invalid="ignore"):
+        confidence = numpy.bincount(place, sure, minlength=bins) / counts
+        accuracy = numpy.bincount(place, right, minlength=bins) / counts
+    gaps = numpy.abs(accuracy - confidence)
+    error = float(numpy.nansum(gaps * counts) / len(predictions))
+    return Calibration(edges, counts, confidence, accuracy, error)
+
+
+def cross_validate(
+    dataset: Dataset,
+    labels: Iterable[int],
+    fit: Callable[[Dataset, int], nn.Module],
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    batch_size: int = 64,
+    device: str | torch.device | None = None,
+) -> Predictions:
+    """Predict every picture of a set by a network that was trained on the others.
+
+    The set is cut into `folds` parts with the same share of every class; each part is predicted
+    by the network that `fit` made of the rest.
+
+    Args:
+        dataset: gives (input, label) by index, e.g. what `features.extract` returned.
+        labels: the label of each, (N,), whole numbers from 0.
+        fit: gets the part to train on and the number of the fold, from 0; returns the network.
+        folds: how many parts, from 2, and not more than the smallest class has pictures.
+        seed: of the cut; global generators are left alone.
+        batch_size: of the prediction.
+        device: where to predict; None stays where the network is.
+
+    Returns:
+        One prediction for each picture, in the set's order.
+
+    Raises:
+        ValueError: if the sizes do not match, or a class has fewer pictures than there are folds.
+
+    Source:
+        Kohavi, "A study of cross-validation and bootstrap for accuracy estimation and model
+        selection" (1995): https://www.ijcai.org/Proceedings/95-2/Papers/016.pdf
+    """
+    labels = numpy.asarray([int(label) for label in labels])
+    _check_whole(folds, "folds", 2)
+    if len(labels) != len(dataset):
+        raise ValueError(f"there are {len(labels)} labels for {len(dataset)} pictures")
+    smallest = int(numpy.bincount(labels)[numpy.unique(labels)].min()) if len(labels) else 0
+    if smallest < folds:
+        raise ValueError(
+            f"the smallest class has {smallest} pictures, too few for {folds} folds: take at "
+            f"most {max(smallest, 0)} folds, or add pictures"
+        )
+    cut = StratifiedKFold(int(folds), shuffle=True, random_state=seed)
+    logits: Tensor | None = None
+    for fold, (rest, part) in enumerate(cut.split(labels, labels)):
+        network = fit(Subset(dataset, rest.tolist()), fold)
+        loader = DataLoader(Subset(dataset, part.tolist()), batch_size=batch_size)
+        scores = predict(network, loader, device=device).logits  # (n, K)
+        if logits is None:
+            logits = torch.zeros(len(labels), scores.shape[1])
+        logits[torch.from_numpy(part)] = scores
+    return Predictions(logits, torch.from_numpy(labels))
 
 
 def describe(correct: int, total: int, *, level: float = 0.95) -> str:
@@ -229,6 +427,11 @@ def mean_and_range(values: Iterable[float]) -> Range:
 
 def _real(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def _check_level(level: object) -> None:
+    if not _real(level) or not 0 < level < 1:
+        raise ValueError(f"level must be a number between 0 and 1, e.g. 0.95, not {level!r}")
 
 
 def _check_whole(value: object, name: str, least: int) -> None:

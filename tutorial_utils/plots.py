@@ -447,6 +447,74 @@ def comparison(rows: Sequence[Mapping], *, title: str) -> Figure:
     return figure
 
 
+def bands(rows: Sequence[Mapping], *, title: str) -> Figure:
+    """Draw accuracy against the number of training pictures, a line a name, with intervals.
+
+    Args:
+        rows: dicts with `name` (of the line), `pictures` (trained on), `accuracy`, and `low` and
+            `high`, the ends of its 95% interval, drawn as a band; `least` and `most`, where there
+            are several seeds, as an upright bar; `share`, the fraction of all pictures, beneath
+            their number.
+        title: of the figure.
+
+    Raises:
+        ValueError: if there are no rows.
+    """
+    if not rows:
+        raise ValueError("bands needs at least one row to draw, got none")
+    figure, axes = _axes(7.5, 4.2)
+    for i, name in enumerate(dict.fromkeys(row["name"] for row in rows)):
+        line = sorted((r for r in rows if r["name"] == name), key=lambda r: r["pictures"])
+        across, up, low, high = (
+            [row[key] for row in line] for key in ("pictures", "accuracy", "low", "high")
+        )
+        colour = PALETTE[i % 7]
+        hatch = {"hatch": HATCHES[i % 4], "edgecolor": colour, "lw": 0.4}
+        axes.fill_between(across, low, high, facecolor=to_rgb(colour) + (0.15,), **hatch)
+        look = {"color": colour, "linestyle": LINES[i % 4], "marker": MARKERS[i % 4]}
+        axes.plot(across, up, label=name, **look)
+        ranges = [(row["pictures"], row["least"], row["most"]) for row in line if "least" in row]
+        if ranges:
+            axes.vlines(*zip(*ranges, strict=True), color=colour, lw=3, alpha=0.7)
+    ticks = {row["pictures"]: f"\n{row['share']:.0%}" if "share" in row else "" for row in rows}
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    axes.set_xticks(list(ticks), [f"{count}{share}" for count, share in ticks.items()])
+    axes.set(title=title, xlabel="training pictures, log scale (band: 95% interval of one run)")
+    axes.set_ylabel("validation accuracy (fraction right)")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    return figure
+
+
+def reliability(calibration, *, title: str) -> Figure:
+    """Draw how often a network is right against how sure it is, with the pictures in each bin.
+
+    Args:
+        calibration: what `evaluation.calibration` returned.
+        title: of the figure; the expected calibration error is written beneath it.
+    """
+    figure = Figure(figsize=(5.2, 5.4), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    middles = (calibration.edges[:-1] + calibration.edges[1:]) / 2
+    width = np.diff(calibration.edges) * 0.92
+    upper.bar(middles, np.nan_to_num(calibration.accuracy), width, color=SKY, label="right")
+    upper.plot([0, 1], [0, 1], ls="--", color=GREY, label="as often as it says")
+    there = calibration.counts > 0
+    upper.plot(
+        calibration.confidence[there], calibration.accuracy[there], "o-", color=BLUE, label="bins"
+    )
+    lower.bar(middles, calibration.counts, width, color=ORANGE, hatch="//", edgecolor="white")
+    upper.set(
+        title=f"{title}\nexpected calibration error {calibration.error:.3f}",
+        ylabel="accuracy (fraction right)",
+        ylim=(0, 1.02),
+    )
+    lower.set(xlabel="how sure: the highest probability", ylabel="pictures", xlim=(0, 1))
+    upper.legend(fontsize=8, loc="upper left")
+    return figure
+
+
 def _axes(width: float, height: float):
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.add_subplot()

@@ -1,0 +1,175 @@
+"""The checks of lesson 00: right answers, every usual slip with its own hint, stubs, nonsense."""
+
+import statistics
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from tutorial_utils.checks import lesson00
+
+
+def raises(*arguments):
+    raise RuntimeError("broken on purpose")
+
+
+NONSENSE = ["0.5", 0.5, [0.5], {}, raises, lambda: 0.5, lambda *a: "ants", lambda *a: [1, 2]]
+CHECKS = [getattr(lesson00, name) for name in lesson00.__all__]
+every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda c: c.__name__)
+
+
+@every_check
+@pytest.mark.parametrize("stub", [..., None, lambda *a: ..., lambda *a: None])
+def test_a_stub_is_open(check, stub):
+    assert check(stub).state == "open"
+    assert repr(check(stub)) == "not answered yet"
+    assert check().state == "open"
+
+
+@every_check
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=repr)
+def test_nonsense_is_wrong_and_raises_nothing(check, nonsense):
+    verdict = check(nonsense)
+    assert verdict.state == "wrong"
+    assert "Hint: " in verdict.text
+
+
+@every_check
+def test_the_generator_is_left_alone(check):
+    before = torch.get_rng_state()
+    for answer in (..., 3, raises, lambda *a: 0.5):
+        check(answer)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def accuracy(logits, labels):
+    return (logits.argmax(dim=1) == labels).sum().item() / len(labels)
+
+
+def by_hand(logits, labels):
+    pairs = zip(logits.tolist(), labels.tolist(), strict=True)
+    return sum(row.index(max(row)) == label for row, label in pairs) / len(labels)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        accuracy,
+        by_hand,
+        lambda logits, labels: (logits.argmax(1) == labels).float().mean(),
+        lambda logits, labels: np.mean(logits.numpy().argmax(axis=1) == labels.numpy()),
+    ],
+)
+def test_accuracy_of_right(answer):
+    verdict = lesson00.accuracy_of(answer)
+    assert verdict.state == "right", verdict
+    assert verdict.text.startswith("right: correct over total")
+
+
+def above_zero(logits, labels):
+    return ((logits[:, -1] > 0).long() == labels).float().mean()
+
+
+def down_where_it_fits(logits, labels):
+    dim = 0 if len(logits) == logits.shape[1] else 1
+    return (logits.argmax(dim=dim) == labels).float().mean()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda s, y: accuracy(s, y) * len(y), "4 is the number of right answers"),
+        (lambda s, y: 100 * accuracy(s, y), "80 is a percentage"),
+        (lambda s, y: 1 - accuracy(s, y), "0.2 is the fraction of wrong answers"),
+        (lambda s, y: (s.argmax(1) == y).sum().item() // len(y), "`//` rounds a fraction down"),
+        (above_zero, "logits have no fixed zero"),
+        (down_where_it_fits, "down a column"),
+        (lambda s, y: (s.argmax(dim=0) == y).float().mean(), "one row of the logits is one pict"),
+        (lambda s, y: (s.argmax(dim=1) == y).mean(), "True counts as 1"),
+        (lambda s, y: s.argmax(dim=1) == y, "return one fraction"),
+        (lambda s, y: 0.123, "you gave 0.123, it is 0.8"),
+    ],
+)
+def test_accuracy_of_slips(answer, said):
+    verdict = lesson00.accuracy_of(answer)
+    assert verdict.state == "wrong"
+    assert said in verdict.text
+
+
+def honest(train, val):
+    said = Counter(train).most_common(1)[0][0]
+    return val.count(said) / len(val)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        honest,
+        lambda train, val: val.count(max(set(train), key=train.count)) / len(val),
+        lambda train, val: np.mean([name == statistics.mode(train) for name in val]),
+    ],
+)
+def test_honest_guess_right(answer):
+    verdict = lesson00.honest_guess(answer)
+    assert verdict.state == "right", verdict
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda train, val: honest(val, val), "chosen by the validation labels"),
+        (lambda train, val: max(map(train.count, train)) / len(train), "in the training labels"),
+        (lambda train, val: val.count("ants") / len(val), "chosen by its name"),
+        (lambda train, val: val.count(sorted(train)[0]) / len(val), "chosen by its name"),
+        (lambda train, val: honest(train, val) * len(val), "2 is the number of right answers"),
+        (lambda train, val: honest(train, val) * 100, "is a percentage"),
+        (lambda train, val: 1 - honest(train, val), "is the fraction of wrong answers"),
+        (lambda train, val: statistics.mode(train), "return the accuracy, not the class"),
+        (lambda train, val: 0.9, "a guesser who says 'ants' reaches 0.333"),
+        (lambda train, val: Counter(val)[train], "lists of class names"),
+    ],
+)
+def test_honest_guess_slips(answer, said):
+    verdict = lesson00.honest_guess(answer)
+    assert verdict.state == "wrong"
+    assert said in verdict.text
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda a, b: a[1] < b[0] or b[1] < a[0],
+        lambda a, b: max(a[0], b[0]) > min(a[1], b[1]),
+        lambda a, b: np.array(a).max() < min(b) or max(b) < min(a),
+        lambda a, b: torch.tensor(max(a[0], b[0]) > min(a[1], b[1])),
+    ],
+)
+def test_apart_right(answer):
+    verdict = lesson00.apart(answer)
+    assert verdict.state == "right", verdict
+
+
+def middles(a, b):
+    first, second = sum(a) / 2, sum(b) / 2
+    return not b[0] <= first <= b[1] and not a[0] <= second <= a[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda a, b: a[1] < b[0], "may come in either order"),
+        (lambda a, b: b[1] < a[0], "compare the end of one with the start of the other"),
+        (lambda a, b: not (a[1] < b[0] or b[1] < a[0]), "the opposite question"),
+        (lambda a, b: a[1] <= b[0] or b[1] <= a[0], "at a common end"),
+        (middles, "the middles prove nothing"),
+        (lambda a, b: a[1] < b[0] or a[0] > b[0], "each begins before the other ends"),
+        (lambda a, b: b[0] > a[0] and b[1] < a[1] or a[1] < b[0] or b[1] < a[0], "lie inside"),
+        (lambda a, b: a[1] - b[0], "True or False is asked for, not a value of type float"),
+        (lambda a, b: a["low"], "an interval is a pair (low, high)"),
+    ],
+)
+def test_apart_slips(answer, said):
+    verdict = lesson00.apart(answer)
+    assert verdict.state == "wrong"
+    assert said in verdict.text

@@ -1,0 +1,210 @@
+"""The checks of lesson 01: right answers, every usual slip with its own hint, stubs, nonsense."""
+
+import pytest
+import torch
+from torchvision.transforms import functional as F
+
+from tutorial_utils.checks import lesson01
+
+
+def raises(*arguments):
+    raise RuntimeError("broken on purpose")
+
+
+NONSENSE = ["text", 0.5, [0.5], {}, raises, lambda: 0.5, lambda *a: "abc", lambda *a: [1, "b"]]
+CHECKS = [getattr(lesson01, name) for name in lesson01.__all__]
+every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda c: c.__name__)
+
+
+@every_check
+@pytest.mark.parametrize("stub", [..., None, lambda *a: ..., lambda *a: None])
+def test_a_stub_is_open(check, stub):
+    assert check(stub).state == "open"
+    assert repr(check(stub)) == "not answered yet"
+    assert check().state == "open"
+
+
+@every_check
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=repr)
+def test_nonsense_is_wrong_and_raises_nothing(check, nonsense):
+    verdict = check(nonsense)
+    assert verdict.state == "wrong"
+    assert "Hint: " in verdict.text
+
+
+@every_check
+def test_the_generator_is_left_alone(check):
+    before = torch.get_rng_state()
+    for answer in (..., 3, raises, lambda first, *more: first):
+        check(answer)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def column(values):
+    return torch.tensor(values)[:, None, None]
+
+
+def by_channel(tensor, mean, std):
+    return torch.stack([c * s + m for c, m, s in zip(tensor, mean, std, strict=True)])
+
+
+def by_torchvision(tensor, mean, std):
+    zeros, ones = [0.0] * 3, [1.0] * 3
+    spread = F.normalize(tensor, zeros, [1 / s for s in std])
+    return F.normalize(spread, [-m for m in mean], ones)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda t, m, s: t * column(s) + column(m),
+        lambda t, m, s: (t * column(s) + column(m)).clamp(0, 1),
+        lambda t, m, s: (t + column(m) / column(s)) * column(s),
+        lambda t, m, s: (t.permute(1, 2, 0) * torch.tensor(s) + torch.tensor(m)).permute(2, 0, 1),
+        by_channel,
+        by_torchvision,
+    ],
+)
+def test_undo_right(answer):
+    verdict = lesson01.undo(answer)
+    assert verdict.state == "right", verdict
+
+
+def along(*shape):
+    """Return an answer that gives the numbers to the wrong axis where that raises no error."""
+
+    def answer(t, m, s):
+        shown = shape if t.shape == (3, 3, 3) else (3, 1, 1)
+        return t * torch.tensor(s).view(shown) + torch.tensor(m).view(shown)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda t, m, s: t, "that is what came in"),
+        (lambda t, m, s: t * column(s), "the mean is missing"),
+        (lambda t, m, s: t + column(m), "the standard deviation is missing"),
+        (lambda t, m, s: (t + column(m)) * column(s), "in the wrong order"),
+        (lambda t, m, s: F.normalize(t, m, s), "normalises a second time"),
+        (lambda t, m, s: t * column(m) + column(s), "are mixed up"),
+        (lambda t, m, s: t * column(s) - column(m), "the mean was taken off again"),
+        (lambda t, m, s: t / column(s) + column(m), "it was divided again"),
+        (lambda t, m, s: t * s[0] + m[0], "used for all three"),
+        (lambda t, m, s: 255 * (t * column(s) + column(m)), "values from 0 to 255"),
+        (along(1, 1, 3), "each column or row got a number of its own"),
+        (along(1, 3, 1), "each column or row got a number of its own"),
+        (lambda t, m, s: t * torch.tensor(s) + torch.tensor(m), "of shape (3, 1, 1)"),
+        (lambda t, m, s: t * s + m, "of shape (3, 1, 1)"),
+        (lambda t, m, s: t.mul_(column(s)).add_(column(m)), "that was given has changed"),
+        (lambda t, m, s: t.mean(), "a tensor of shape (3, 4, 5) is asked for"),
+        (lambda t, m, s: list(by_channel(t, m, s)), "a tensor of shape (3, 4, 5) is asked for"),
+        (lambda t, m, s: t * 7, "some values are off by"),
+    ],
+)
+def test_undo_slips(answer, said):
+    verdict = lesson01.undo(answer)
+    assert verdict.state == "wrong"
+    assert said in verdict.text
+
+
+def sums(images):
+    return sum(image.sum((1, 2)) for image in images)
+
+
+def pixels(images):
+    return sum(image[0].numel() for image in images)
+
+
+def joined(images):
+    return torch.cat([image.flatten(1) for image in images], dim=1).mean(dim=1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        joined,
+        lambda images: sums(images) / pixels(images),
+        lambda images: [value.item() for value in joined(images)],
+        lambda images: joined(images).numpy(),
+    ],
+)
+def test_channel_mean_right(answer):
+    verdict = lesson01.channel_mean(answer)
+    assert verdict.state == "right", verdict
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda x: torch.stack([i.mean((1, 2)) for i in x]).mean(0), "mean of the pictures' means"),
+        (lambda x: torch.stack(x).mean((0, 2, 3)), "pictures of different sizes cannot be stacked"),
+        (lambda x: sums(x) / sum(i.numel() for i in x), "you divided by all values"),
+        (sums, "these are sums"),
+        (lambda x: sums(x) / len(x), "divided by the number of pictures"),
+        (lambda x: joined(x).mean(), "one mean for red, one for green"),
+        (lambda x: [joined(x).mean().item()] * 3, "all three channels have the same mean"),
+        (lambda x: joined(x)[:, None, None], "three numbers are asked for"),
+        (lambda x: [0.1, 0.2, 0.3], "you gave [0.1, 0.2, 0.3], the means are ["),
+    ],
+)
+def test_channel_mean_slips(answer, said):
+    verdict = lesson01.channel_mean(answer)
+    assert verdict.state == "wrong"
+    assert said in verdict.text
+
+
+def all_like_the_first(transform, picture, tries):
+    results = [transform(picture) for _ in range(tries)]
+    return all(torch.equal(result, results[0]) for result in results)
+
+
+def one_more(transform, picture, tries):
+    first = transform(picture)
+    return all(torch.equal(transform(picture), first) for _ in range(tries))
+
+
+def different_ones(transform, picture, tries):
+    return len({tuple(transform(picture).flatten().tolist()) for _ in range(tries)}) == 1
+
+
+def in_pairs(transform, picture, tries):
+    return all(torch.equal(transform(picture), transform(picture)) for _ in range(tries))
+
+
+@pytest.mark.parametrize("answer", [all_like_the_first, one_more, different_ones, in_pairs])
+def test_steady_right(answer):
+    verdict = lesson01.steady(answer)
+    assert verdict.state == "right", verdict
+
+
+def last_with_first(transform, picture, tries):
+    results = [transform(picture) for _ in range(tries)]
+    return torch.equal(results[0], results[-1])
+
+
+def without_the_first(transform, picture, tries):
+    transform(picture)
+    return all_like_the_first(transform, picture, tries - 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda t, p, n: all(torch.equal(t(p), p) for _ in range(n)), "not with the picture that"),
+        (lambda t, p, n: False, "the same way each time, is steady"),
+        (lambda t, p, n: True, "`torch.equal` says whether"),
+        (lambda t, p, n: torch.equal(t(p), t(p)), "two equal results may be luck"),
+        (lambda t, p, n: all_like_the_first(t, p, n - 1), "at call 6 of 6"),
+        (last_with_first, "compare every result with the first"),
+        (without_the_first, "the first call counts too"),
+        (lambda t, p, n: t(p) == t(p), "compared with `torch.equal`"),
+        (lambda t, p, n: all(t(p) == t(p) for _ in range(n)), "compared with `torch.equal`"),
+        (lambda t, p, n: 1, "True or False is asked for, not a value of type int"),
+    ],
+)
+def test_steady_slips(answer, said):
+    verdict = lesson01.steady(answer)
+    assert verdict.state == "wrong"
+    assert said in verdict.text

@@ -1,0 +1,182 @@
+"""The checks of lesson 02: right answers, every usual slip with its own hint, stubs, nonsense."""
+
+import pytest
+import torch
+from torch import nn
+
+from tutorial_utils import models
+from tutorial_utils.checks import lesson02
+
+
+def raises(*arguments):
+    raise RuntimeError("broken on purpose")
+
+
+NONSENSE = ["text", 0.5, [0.5], {}, raises, lambda: 0.5, lambda *a: "abc", lambda *a: [1, "b"]]
+CHECKS = [getattr(lesson02, name) for name in lesson02.__all__]
+every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda c: c.__name__)
+
+
+@every_check
+@pytest.mark.parametrize("stub", [..., None, lambda *a: ..., lambda *a: None])
+def test_a_stub_is_open(check, stub):
+    assert check(stub).state == "open"
+    assert repr(check(stub)) == "not answered yet"
+    assert check().state == "open"
+
+
+@every_check
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=repr)
+def test_nonsense_is_wrong_and_raises_nothing(check, nonsense):
+    verdict = check(nonsense)
+    assert verdict.state == "wrong"
+    assert "Hint: " in verdict.text
+
+
+def counted(inputs, outputs, kernel, groups):
+    return (inputs // groups * kernel[0] * kernel[1] + 1) * outputs
+
+
+def of_a_real_layer(inputs, outputs, kernel, groups):
+    layer = nn.Conv2d(inputs, outputs, kernel, groups=groups, device="meta")
+    return sum(p.numel() for p in layer.parameters())
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        counted,
+        of_a_real_layer,
+        lambda i, o, k, g: o * i * k[0] * k[1] / g + o,
+        lambda i, o, k, g: torch.tensor(counted(i, o, k, g)),
+    ],
+)
+def test_conv_parameters_right(answer):
+    verdict = lesson02.conv_parameters(answer)
+    assert verdict.state == "right", verdict
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda i, o, k, g: counted(i, o, k, g) - o, "the biases are missing"),
+        (lambda i, o, k, g: counted(i, o, k, g) - o + 1, "there is only one bias"),
+        (lambda i, o, k, g: counted(i, o, k, g) - o + i, "gave each input map a bias"),
+        (lambda i, o, k, g: counted(i, o, k, g) / o, "that is one kernel"),
+        (lambda i, o, k, g: (k[0] * k[1] + 1) * o, "sees more than one input map"),
+        (lambda i, o, k, g: (i // g * k[0] ** 2 + 1) * o, "the kernel is not a square here"),
+        (lambda i, o, k, g: (i // g * k[1] ** 2 + 1) * o, "the kernel is not a square here"),
+        (lambda i, o, k, g: counted(i, o, k, 1), "groups was left out"),
+        (lambda i, o, k, g: counted(i, o, k, g) / g, "that is one group"),
+        (lambda i, o, k, g: counted(i, o, k, g) * g, "multiplied by groups once more"),
+        (lambda i, o, k, g: (i // g * k**2 + 1) * o, "kernel is (height, width)"),
+        (lambda i, o, k, g: 7, "kernel (11, 11), groups 1: you gave 7, it is 34944"),
+    ],
+)
+def test_conv_parameters_slips(answer, said):
+    verdict = lesson02.conv_parameters(answer)
+    assert verdict.state == "wrong"
+    assert said in verdict.text
+
+
+def strides(size, kernel, padding, wanted, *, start=1):
+    room = size + 2 * padding - kernel
+    return [s for s in range(1, size + 1) if room // s + start == wanted]
+
+
+def by_the_package(size, kernel, padding, wanted):
+    sizes = {s: models.output_size(size, kernel, s, padding) for s in range(1, size + 1)}
+    return {s for s, found in sizes.items() if found == wanted}
+
+
+def by_real_layers(size, kernel, padding, wanted):
+    picture, found = torch.empty(1, 1, size, size, device="meta"), []
+    for s in range(1, size + 1):
+        layer = nn.Conv2d(1, 1, kernel, s, padding, device="meta")
+        found += [s] * (layer(picture).shape[-1] == wanted)
+    return tuple(found)
+
+
+@pytest.mark.parametrize(
+    "answer", [strides, by_the_package, by_real_layers, lambda *a: torch.tensor(strides(*a))]
+)
+def test_strides_for_right(answer):
+    verdict = lesson02.strides_for(answer)
+    assert verdict.state == "right", verdict
+
+
+def exact(size, kernel, padding, wanted):
+    room = size + 2 * padding - kernel
+    return [s for s in range(1, size + 1) if room / s + 1 == wanted]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda size, k, p, w: strides(size, k, 0, w), "padding was left out"),
+        (lambda size, k, p, w: strides(size, k, p / 2, w), "padding was counted once"),
+        (lambda *a: strides(*a, start=0), "the last + 1 of the formula is missing"),
+        (exact, "only strides that leave no pixel over"),
+        (lambda *a: strides(*a)[:1], "the smallest stride only"),
+        (lambda *a: strides(*a)[-1:], "the largest stride only"),
+        (lambda *a: [s for s in strides(*a) if s < a[0]], "the last stride is missing"),
+        (lambda *a: (strides(*a) or [0])[0], "there may be several strides, or none"),
+        (lambda *a: [17 // s for s in range(a[0])], "0 would never get anywhere"),
+        (lambda size, k, p, w: [(size + 2 * p - k) / (w - 1)], "you gave [5.66"),
+        (lambda *a: ["five"], "every entry is a stride"),
+        (lambda *a: [float("nan")], "not yet: "),
+    ],
+)
+def test_strides_for_slips(answer, said):
+    verdict = lesson02.strides_for(answer)
+    assert verdict.state == "wrong"
+    assert said in verdict.text
+
+
+def by_gradients(kernel, stride, next_kernel):
+    layers = nn.Conv1d(1, 1, kernel, stride, bias=False), nn.Conv1d(1, 1, next_kernel, bias=False)
+    for layer in layers:
+        nn.init.ones_(layer.weight)
+    line = torch.zeros(1, 1, 60, requires_grad=True)
+    nn.Sequential(*layers)(line)[0, 0, 0].backward()
+    seen = line.grad[0, 0].nonzero().flatten()
+    return int(seen.max() - seen.min()) + 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda k, s, n: k + (n - 1) * s,
+        lambda k, s, n: models.receptive_field([(k, s), (n, 1)])[-1],
+        by_gradients,
+    ],
+)
+def test_window_of_two_right(answer):
+    verdict = lesson02.window_of_two(answer)
+    assert verdict.state == "right", verdict
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda k, s, n: k + n, "you added the two kernels"),
+        (lambda k, s, n: k * n, "do not stand side by side"),
+        (lambda k, s, n: k + n - 1, "the stride was left out"),
+        (lambda k, s, n: k + n * s, "one step too many"),
+        (lambda k, s, n: (k - 1) * s + n, "given to the wrong kernel"),
+        (lambda k, s, n: n * s, "the first window has a width of its own"),
+        (lambda k, s, n: 3, "kernel 11 with stride 4, then kernel 3: you gave 3, it is 19"),
+    ],
+)
+def test_window_of_two_slips(answer, said):
+    verdict = lesson02.window_of_two(answer)
+    assert verdict.state == "wrong"
+    assert said in verdict.text
+
+
+@every_check
+def test_the_generator_is_left_alone(check):
+    before = torch.get_rng_state()
+    for answer in (..., 3, raises, counted, strides, lambda *a: a[0]):
+        check(answer)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,313 @@
+"""The checks of lesson 04: right answers, every usual slip with its own hint, stubs, nonsense."""
+
+import copy
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from tutorial_utils import models
+from tutorial_utils.checks import lesson04
+
+
+def raises(*arguments):
+    raise RuntimeError("broken on purpose")
+
+
+NONSENSE = ["text", 0.5, [0.5], {}, raises, lambda: 0.5, lambda *a: "abc", lambda *a: [1, "b"]]
+CHECKS = [getattr(lesson04, name) for name in lesson04.__all__]
+every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda c: c.__name__)
+
+
+@every_check
+@pytest.mark.parametrize("stub", [..., None, lambda *a: ..., lambda *a: None])
+def test_a_stub_is_open(check, stub):
+    assert check(stub).state == "open"
+    assert repr(check(stub)) == "not answered yet"
+    assert check().state == "open"
+
+
+@every_check
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=repr)
+def test_nonsense_is_wrong_and_raises_nothing(check, nonsense):
+    verdict = check(nonsense)
+    assert verdict.state == "wrong"
+    assert "Hint: " in verdict.text
+
+
+def switch(module, on):
+    for parameter in module.parameters():
+        parameter.requires_grad = on
+
+
+def all_but_last(network):
+    switch(network, False)
+    switch(network.classifier[-1], True)
+
+
+def by_the_module(network):
+    network.requires_grad_(False)
+    network.classifier[-1].requires_grad_(True)
+    return network
+
+
+def by_names(network):
+    last = f"classifier.{len(network.classifier) - 1}."
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad = name.startswith(last)
+    return "done"
+
+
+def by_the_package(network):
+    models.freeze(network)
+    return models.unfreeze(network.classifier[-1])
+
+
+def with_eval_too(network):
+    all_but_last(network)
+    network.eval()
+
+
+@pytest.mark.parametrize(
+    "answer", [all_but_last, by_the_module, by_names, by_the_package, with_eval_too]
+)
+def test_all_but_last_right(answer):
+    verdict = lesson04.all_but_last(answer)
+    assert verdict.state == "right", verdict
+
+
+def attribute(network):
+    network.requires_grad = False
+
+
+def attribute_of_the_parts(network):
+    network.features.requires_grad = False
+
+
+def overwritten(network):
+    for parameter in network.parameters():
+        parameter.requires_grad_ = False
+
+
+def only_off(network):
+    switch(network.features, False)
+    for layer in network.classifier[:-1]:
+        switch(layer, False)
+
+
+def without_bias(network):
+    switch(network, False)
+    network.classifier[-1].weight.requires_grad = True
+
+
+def with_a_convolution(network):
+    all_but_last(network)
+    network.features[0].weight.requires_grad = True
+
+
+def with_new_values(network):
+    all_but_last(network)
+    nn.init.zeros_(network.classifier[-1].weight)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda n: n.eval(), "`eval()` was called"),
+        (lambda n: [n.eval(), None][1], "`eval()` was called"),
+        (attribute, "an attribute `requires_grad`, which nobody reads"),
+        (attribute_of_the_parts, "an attribute `requires_grad`, which nobody reads"),
+        (overwritten, "`requires_grad_` is a method"),
+        (lambda n: switch(n, False), "nothing is trainable now"),
+        (lambda n: n.zero_grad() or n, "nothing is frozen"),
+        (lambda n: switch(n.classifier[-1], False), "the last layer is frozen, and all others"),
+        (lambda n: switch(n.features, False), "only the features are frozen"),
+        (only_off, "this network came frozen, and its last layer still is"),
+        (without_bias, "of the last layer only classifier.5.weight can move"),
+        (with_a_convolution, "these can move: classifier.5.bias, classifier.5.weight, features.0"),
+        (with_new_values, "values of the network have changed"),
+        (lambda n: by_the_module(copy.deepcopy(n)), "it is the network given"),
+        (lambda n: n.head, "change it itself"),
+    ],
+)
+def test_all_but_last_slips(answer, said):
+    verdict = lesson04.all_but_last(answer)
+    assert verdict.state == "wrong"
+    assert said in verdict.text
+
+
+def walked(frozen):
+    return len(frozen) - frozen.index(False) if False in frozen else 0
+
+
+def step_by_step(frozen):
+    visited = 0
+    for count, layer in enumerate(reversed(frozen), 1):
+        if not layer:
+            visited = count
+    return visited
+
+
+def by_real_layers(frozen):
+    values, noted = torch.zeros(1, 2), 0
+    for is_frozen in frozen:
+        layer = nn.Linear(2, 2).requires_grad_(not is_frozen)
+        values = layer(values)
+        noted += values.grad_fn is not None
+    return noted
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        walked,
+        step_by_step,
+        by_real_layers,
+        lambda frozen: len(list(itertools.dropwhile(bool, frozen))),
+        lambda frozen: sum(not all(frozen[: i + 1]) for i in range(len(frozen))),
+    ],
+)
+def test_layers_walked_right(answer):
+    verdict = lesson04.layers_walked(answer)
+    assert verdict.state == "right", verdict
+
+
+def last_on(frozen):
+    return len(frozen) - 1 - frozen[::-1].index(False) if False in frozen else -1
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda f: f.count(False), "only the trainable layers were counted"),
+        (sum, "the frozen layers were counted"),
+        (lambda f: len(f) - walked(f), "that it never reaches"),
+        (lambda f: last_on(f) + 1, "sent from the first layer on"),
+        (lambda f: len(f) - last_on(f), "stopped at the first trainable layer that it met"),
+        (lambda f: walked(f) - 1, "one layer too few"),
+        (len, "every layer was counted"),
+        (lambda f: len(f) - f.index(False), "may have no False in it at all"),
+        (lambda f: walked(f) or len(f), "every layer was counted"),
+        (lambda f: 4, "you gave 4, it is 9"),
+        (lambda f: f[f.index(False) :], "return one whole number"),
+    ],
+)
+def test_layers_walked_slips(answer, said):
+    verdict = lesson04.layers_walked(answer)
+    assert verdict.state == "wrong"
+    assert said in verdict.text
+
+
+def kept(network):
+    return {name: p.detach().clone() for name, p in network.named_parameters()}
+
+
+def step(network, images, labels, *, optimizer=torch.optim.SGD):
+    nn.functional.cross_entropy(network(images), labels).backward()
+    optimizer(network.parameters(), lr=0.1).step()
+
+
+def different(network, before):
+    return [name for name, p in network.named_parameters() if not torch.equal(p, before[name])]
+
+
+def moved(network, images, labels):
+    before = kept(network)
+    step(network, images, labels)
+    return different(network, before)
+
+
+def with_adam(network, images, labels):
+    before = copy.deepcopy(network).state_dict()
+    step(network, images, labels, optimizer=torch.optim.Adam)
+    return set(different(network, before))
+
+
+def on_a_copy(network, images, labels):
+    twin = copy.deepcopy(network)
+    step(twin, images, labels)
+    return tuple(different(network, dict(twin.named_parameters())))
+
+
+@pytest.mark.parametrize("answer", [moved, with_adam, on_a_copy])
+def test_moved_right(answer):
+    verdict = lesson04.moved(answer)
+    assert verdict.state == "right", verdict
+
+
+def compared_with_itself(network, images, labels):
+    before = dict(network.named_parameters())
+    step(network, images, labels)
+    return different(network, before)
+
+
+def by_the_switch(network, images, labels):
+    step(network, images, labels)
+    return [name for name, p in network.named_parameters() if p.requires_grad]
+
+
+def no_step(network, images, labels):
+    before = kept(network)
+    nn.functional.cross_entropy(network(images), labels).backward()
+    return different(network, before)
+
+
+def no_backward(network, images, labels):
+    before = kept(network)
+    torch.optim.SGD(network.parameters(), lr=0.1).step()
+    return different(network, before)
+
+
+def all_names(network, images, labels):
+    step(network, images, labels)
+    return [name for name, _ in network.named_parameters()]
+
+
+def what_stayed(network, images, labels):
+    names = moved(network, images, labels)
+    return [name for name, _ in network.named_parameters() if name not in names]
+
+
+def half(network, images, labels):
+    return moved(network, images, labels)[:-1] + ["classifier.9.weight"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (compared_with_itself, "it was compared with itself"),
+        (by_the_switch, "you listed what may move"),
+        (no_step, "no step was taken. Hint"),
+        (no_backward, "no gradient was made, and no step taken"),
+        (lambda n, x, y: [], "no gradient was made, and no step taken"),
+        (all_names, "you listed every tensor"),
+        (what_stayed, "you listed what stayed"),
+        (half, "missing: classifier.2.bias; too many: classifier.9.weight"),
+        (lambda *a: moved(*a) * 2, "a name is there twice"),
+        (lambda *a: len(moved(*a)), "a list of names is asked for"),
+        (lambda n, x, y: list(n.parameters()), "not all are names"),
+        (lambda n, x, y: n(y), "`nn.functional.cross_entropy`"),
+    ],
+)
+def test_moved_slips(answer, said):
+    verdict = lesson04.moved(answer)
+    assert verdict.state == "wrong"
+    assert said in verdict.text
+
+
+def test_a_switch_without_a_step_is_found_out():
+    # With the first network the switches alone give the right names; the second tells.
+    verdict = lesson04.moved(
+        lambda n, x, y: [name for name, p in n.named_parameters() if p.requires_grad]
+    )
+    assert verdict.state == "wrong"
+    assert "no gradient was made, and no step taken" in verdict.text
+
+
+@every_check
+def test_the_generator_is_left_alone(check):
+    before = torch.get_rng_state()
+    for answer in (..., 3, raises, all_but_last, walked, moved, lambda *a: a[0]):
+        check(answer)
+    assert torch.equal(torch.get_rng_state(), before)

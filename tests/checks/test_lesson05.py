@@ -1,0 +1,271 @@
+"""Tests of the checks of lesson 05: right answers, the usual slips, stubs, nonsense."""
+
+import copy
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from tutorial_utils.checks.lesson05 import after_swap, one_more_class, ready_to_train
+
+CHECKS = [after_swap, ready_to_train, one_more_class]
+NONSENSE = ["an answer", 3, [1, 2], lambda *given: 1 / 0, lambda: 1, lambda *given: "text"]
+
+
+def said(verdict, state, text=""):
+    assert verdict.state == state, verdict.text
+    assert re.search(text, verdict.text), verdict.text
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_stub_is_open(check):
+    said(check(...), "open", "not answered yet")
+    said(check(lambda *given: ...), "open", "not answered yet")
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=range(len(NONSENSE)))
+@pytest.mark.parametrize("check", CHECKS)
+def test_nonsense_is_wrong_and_raises_nothing(check, nonsense):
+    said(check(nonsense), "wrong", "not yet: .*Hint: ")
+
+
+@pytest.mark.parametrize("check", [ready_to_train, one_more_class])
+def test_the_global_generator_is_left_alone(check):
+    before = torch.get_rng_state()
+    check(one_more if check is one_more_class else freeze_then_swap)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+# after_swap
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda total, inputs, old, new: total - (inputs + 1) * (old - new),
+        lambda total, inputs, old, new: float(total - inputs * old - old + inputs * new + new),
+        lambda total, inputs, old, new: torch.tensor(
+            total - (inputs + 1) * old + inputs * new + new
+        ),
+    ],
+)
+def test_the_count_after_a_swap(answer):
+    said(after_swap(answer), "right", "^right: ")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (lambda t, i, old, new: t - i * old + i * new, "biases were left out.*one bias"),
+        (lambda t, i, old, new: t - (i + 1) * old + i * new, "only one of the two"),
+        (lambda t, i, old, new: t - i * old + (i + 1) * new, "only one of the two"),
+        (lambda t, i, old, new: t + (i + 1) * new, "not taken away"),
+        (lambda t, i, old, new: t - (i + 1) * old, "not added"),
+        (lambda t, i, old, new: (i + 1) * new, "not the whole network"),
+        (lambda t, i, old, new: (i + 1) * (old - new), "not the whole network"),
+        (lambda t, i, old, new: t - 4097 * old + 4097 * new, "ResNet-18 and 5 classes you gave"),
+        (lambda t, i, old, new: True, "a number is asked for"),
+    ],
+)
+def test_slips_of_the_count(answer, text):
+    said(after_swap(answer), "wrong", text)
+
+
+# ready_to_train
+
+
+def freeze_then_swap(network, classes):
+    network.requires_grad_(False)
+    network.fc = nn.Linear(network.fc.in_features, classes)
+    return network
+
+
+def swap_then_freeze_the_rest(network, classes):
+    network.fc = nn.Linear(network.fc.in_features, classes)
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad = name.startswith("fc.")
+    return network
+
+
+def on_a_copy(network, classes):
+    return freeze_then_swap(copy.deepcopy(network), classes)
+
+
+@pytest.mark.parametrize("answer", [freeze_then_swap, swap_then_freeze_the_rest, on_a_copy])
+def test_ready_to_train(answer):
+    said(ready_to_train(answer), "right", "^right: ")
+
+
+def swap_then_freeze(network, classes):
+    network.fc = nn.Linear(network.fc.in_features, classes)
+    return network.requires_grad_(False)
+
+
+def no_freeze(network, classes):
+    network.fc = nn.Linear(network.fc.in_features, classes)
+    return network
+
+
+def evaluation_mode(network, classes):
+    return no_freeze(network, classes).eval()
+
+
+def number_only(network, classes):
+    network.requires_grad_(False)
+    network.fc.out_features = classes
+    return network
+
+
+def typed(network, classes):
+    network.requires_grad_(False)
+    network.fc = nn.Linear(4096, classes)
+    return network
+
+
+def two_classes(network, classes):
+    network.requires_grad_(False)
+    network.fc = nn.Linear(network.fc.in_features, 2)
+    return network
+
+
+def layer_alone(network, classes):
+    return freeze_then_swap(network, classes).fc
+
+
+def bias_frozen(network, classes):
+    freeze_then_swap(network, classes).fc.bias.requires_grad = False
+    return network
+
+
+def no_layer(network, classes):
+    network.fc = nn.Identity()
+    return network
+
+
+def pool_gone(network, classes):
+    freeze_then_swap(network, classes).avgpool = nn.AdaptiveMaxPool2d((1, 2))
+    network.flatten = nn.Flatten(0, 0)
+    return network
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (swap_then_freeze, "nothing is trainable.*order"),
+        (no_freeze, "before `fc` are still trainable"),
+        (evaluation_mode, "evaluation mode does not freeze"),
+        (number_only, "still the old layer.*printed"),
+        (typed, "takes 4096 numbers.*read the number"),
+        (two_classes, "2 scores for 3 classes"),
+        (layer_alone, "did not come back"),
+        (bias_frozen, "only in part"),
+        (no_layer, "no dense layer"),
+        (pool_gone, "not yet: .*Hint: "),
+    ],
+)
+def test_slips_of_a_swap_elsewhere(answer, text):
+    said(ready_to_train(answer), "wrong", text)
+
+
+# one_more_class
+
+
+def one_more(layer):
+    wider = nn.Linear(layer.in_features, layer.out_features + 1)
+    with torch.no_grad():
+        wider.weight[:-1] = layer.weight
+        wider.bias[:-1] = layer.bias
+    return wider
+
+
+def joined(layer):
+    wider = nn.Linear(layer.in_features, layer.out_features + 1)
+    row = torch.zeros(1, layer.in_features)
+    wider.weight = nn.Parameter(torch.cat([layer.weight.detach(), row]))
+    wider.bias = nn.Parameter(torch.cat([layer.bias.detach(), row[0, :1]]))
+    return wider
+
+
+@pytest.mark.parametrize("answer", [one_more, joined])
+def test_one_more_class(answer):
+    said(one_more_class(answer), "right", "^right: ")
+
+
+def fresh(layer):
+    return nn.Linear(layer.in_features, layer.out_features + 1)
+
+
+def weight_only(layer):
+    wider = fresh(layer)
+    wider.weight.data[:-1] = layer.weight.data
+    return wider
+
+
+def no_bias(layer):
+    wider = nn.Linear(layer.in_features, layer.out_features + 1, bias=False)
+    wider.weight.data[:-1] = layer.weight.data
+    return wider
+
+
+def new_first(layer):
+    wider = fresh(layer)
+    wider.weight.data[1:] = layer.weight.data
+    wider.bias.data[1:] = layer.bias.data
+    return wider
+
+
+def same_layer(layer):
+    layer.out_features += 1
+    return layer
+
+
+def same_size(layer):
+    return nn.Linear(layer.in_features, layer.out_features)
+
+
+def turned(layer):
+    return nn.Linear(layer.out_features + 1, layer.in_features)
+
+
+def frozen(layer):
+    return one_more(layer).requires_grad_(False)
+
+
+def old_one_emptied(layer):
+    wider = one_more(layer)
+    layer.weight.data.zero_()
+    return wider
+
+
+def gradients_on(layer):
+    wider = fresh(layer)
+    wider.weight[:-1] = layer.weight
+    return wider
+
+
+def note_forgotten(layer):
+    wider = joined(layer)
+    wider.out_features -= 1
+    return wider
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (fresh, "other scores than before.*rows"),
+        (weight_only, "biases were left behind"),
+        (no_bias, "biases were left behind"),
+        (new_first, "moved down by one"),
+        (same_layer, "old layer again"),
+        (same_size, "still has 2 outputs"),
+        (turned, r"shape \(6, 3\)"),
+        (frozen, "not trainable.*requires_grad"),
+        (old_one_emptied, "old layer was changed"),
+        (gradients_on, "raised RuntimeError.*no gradients are recorded"),
+        (note_forgotten, "a row for each output"),
+        (lambda layer: layer.weight, "a dense layer is asked for"),
+    ],
+)
+def test_slips_of_one_more_class(answer, text):
+    said(one_more_class(answer), "wrong", text)

@@ -1,0 +1,151 @@
+"""Tests of the checks of lesson 07: right answers, the usual slips, stubs, nonsense."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import confusion_matrix
+
+from tutorial_utils.checks.lesson07 import count_pairs, pictures_needed, when_said
+
+CHECKS = [count_pairs, when_said, pictures_needed]
+NONSENSE = ["an answer", 3, [1, 2], lambda *given: 1 / 0, lambda: 1, lambda *given: "text"]
+
+
+def said(verdict, state, text=""):
+    assert verdict.state == state, verdict.text
+    assert re.search(text, verdict.text), verdict.text
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_stub_is_open(check):
+    said(check(...), "open", "not answered yet")
+    said(check(lambda *given: ...), "open", "not answered yet")
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=range(len(NONSENSE)))
+@pytest.mark.parametrize("check", CHECKS)
+def test_nonsense_is_wrong_and_raises_nothing(check, nonsense):
+    said(check(nonsense), "wrong", "not yet: .*Hint: ")
+
+
+# count_pairs
+
+
+def lists(labels, predicted, classes):
+    matrix = [[0] * classes for _ in range(classes)]
+    for label, answer in zip(labels, predicted, strict=True):
+        matrix[label][answer] += 1
+    return matrix
+
+
+def bins(labels, predicted, classes):
+    places = torch.tensor(labels) * classes + torch.tensor(predicted)
+    return torch.bincount(places, minlength=classes**2).view(classes, classes)
+
+
+def library(labels, predicted, classes):
+    return confusion_matrix(labels, predicted, labels=range(classes))
+
+
+@pytest.mark.parametrize("answer", [lists, bins, library])
+def test_the_confusion_matrix(answer):
+    said(count_pairs(answer), "right", "^right: one cell")
+
+
+def same_row(labels, predicted, classes):
+    matrix = [[0] * classes] * classes
+    for label, answer in zip(labels, predicted, strict=True):
+        matrix[label][answer] += 1
+    return matrix
+
+
+def marked(labels, predicted, classes):
+    matrix = np.zeros((classes, classes))
+    matrix[labels, predicted] += 1  # a repeated pair is counted once
+    return matrix
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (lambda a, b, k: np.array(lists(a, b, k)).T, "rows and columns are exchanged"),
+        (same_row, "all rows are the same"),
+        (marked, "6 pictures went in, and the cells add up to 5"),
+        (lambda a, b, k: np.array(lists(a, b, k)) / len(a), "add up to 1"),
+        (lambda a, b, k: confusion_matrix(a, b), r"for 4 classes.*\(2, 2\).*never occur"),
+        (lambda a, b, k: np.eye(k) * len(a) / k, "you gave"),
+        (lambda a, b, k: {(0, 0): 1}, "not a dict"),
+        (lambda a, b, k: [[1, 2], [3]], "a table of rows and columns"),
+        (lambda a, b, k: 3, "not a int"),
+    ],
+)
+def test_slips_of_the_confusion_matrix(answer, text):
+    said(count_pairs(answer), "wrong", text)
+
+
+# when_said
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda matrix, k: matrix[k, k] / matrix[:, k].sum(),
+        lambda matrix, k: matrix[k][k] / sum(row[k] for row in matrix),
+        lambda matrix, k: torch.tensor(matrix.diagonal() / matrix.sum(axis=0))[k],
+    ],
+)
+def test_how_often_it_is_right_when_it_says_so(answer):
+    said(when_said(answer), "right", "^right: the diagonal")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (lambda m, k: m[k, k] / m[k].sum(), "how often the class is recognised"),
+        (lambda m, k: m.trace() / m.sum(), "accuracy of all answers"),
+        (lambda m, k: m[k, k] / m.sum(), "divided by all pictures"),
+        (lambda m, k: m[:, k].sum() / m.sum(), "said at all"),
+        (lambda m, k: 1 - m[k, k] / m[:, k].sum(), "how often it is wrong"),
+        (lambda m, k: m[k, k], "a count"),
+        (lambda m, k: 100 * m[k, k] / m[:, k].sum(), "in percent"),
+        (lambda m, k: m[1, 1] / m[:, 1].sum(), "class 0 you gave"),
+        (lambda m, k: m.diagonal() / m.sum(axis=0), "one number is asked for"),
+    ],
+)
+def test_slips_of_how_often_it_is_right(answer, text):
+    said(when_said(answer), "wrong", text)
+
+
+# pictures_needed
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda n, width, wanted: n * (width / wanted) ** 2,
+        lambda n, width, wanted: math.ceil(n * (width / wanted) ** 2),
+        lambda n, width, wanted: round(n * width**2 / wanted**2),
+    ],
+)
+def test_pictures_for_a_narrower_interval(answer):
+    said(pictures_needed(answer), "right", "^right: the width")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (lambda n, width, wanted: n * width / wanted, "only a little narrower.*a third"),
+        (lambda n, width, wanted: n * (width / wanted) ** 0.5, "root goes the other way"),
+        (lambda n, width, wanted: n * (width / wanted) ** 2 - n, "how many more"),
+        (lambda n, width, wanted: n * wanted / width, "fewer pictures"),
+        (lambda n, width, wanted: n * (wanted / width) ** 2, "fewer pictures"),
+        (lambda n, width, wanted: 9 * n, "from 153 pictures and a width of 0.08"),
+        (lambda n, width, wanted: 4 * n, "from 153 pictures and a width of 0.09"),
+        (lambda n, width, wanted: [n], "a number is asked for"),
+    ],
+)
+def test_slips_of_pictures_needed(answer, text):
+    said(pictures_needed(answer), "wrong", text)

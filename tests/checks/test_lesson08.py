@@ -1,0 +1,159 @@
+"""Tests of the checks of lesson 08: right answers, the usual slips, stubs, nonsense."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binomtest
+
+from tutorial_utils.checks.lesson08 import adam_bytes, coin_chance, second_alone
+
+CHECKS = [adam_bytes, second_alone, coin_chance]
+NONSENSE = ["an answer", 3, [1, 2], lambda *given: 1 / 0, lambda: 1, lambda *given: "text"]
+
+
+def said(verdict, state, text=""):
+    assert verdict.state == state, verdict.text
+    assert re.search(text, verdict.text), verdict.text
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_stub_is_open(check):
+    said(check(...), "open", "not answered yet")
+    said(check(lambda *given: ...), "open", "not answered yet")
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=range(len(NONSENSE)))
+@pytest.mark.parametrize("check", CHECKS)
+def test_nonsense_is_wrong_and_raises_nothing(check, nonsense):
+    said(check(nonsense), "wrong", "not yet: .*Hint: ")
+
+
+# adam_bytes
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda trained, frozen: 4 * (4 * trained + frozen),
+        lambda trained, frozen: float(16 * trained + 4 * frozen),
+    ],
+)
+def test_what_adam_holds(answer):
+    said(adam_bytes(answer), "right", "^right: what is trained costs four")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (lambda trained, frozen: 4 * trained + frozen, "values, not bytes"),
+        (lambda trained, frozen: (16 * trained + 4 * frozen) / 2**30, "in GiB"),
+        (lambda trained, frozen: 16 * (trained + frozen), "charged in full"),
+        (lambda trained, frozen: 16 * trained, "frozen part was left out"),
+        (lambda trained, frozen: 4 * (trained + frozen), "the weights alone"),
+        (lambda trained, frozen: 8 * trained + 4 * frozen, "Adam's own values"),
+        (lambda trained, frozen: 12 * trained + 4 * frozen, "one of the copies"),
+        (lambda trained, frozen: 8 * (trained + frozen), "was given a gradient"),
+        (lambda trained, frozen: 4 * trained + 16 * frozen, "are exchanged"),
+        (lambda trained, frozen: 20 * trained, "54,542,338 trained and 2,469,696 frozen"),
+        (lambda trained, frozen: [trained], "a number is asked for"),
+    ],
+)
+def test_slips_of_what_adam_holds(answer, text):
+    said(adam_bytes(answer), "wrong", text)
+
+
+# second_alone
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda labels, a, b: ((b == labels) & (a != labels)).nonzero().flatten(),
+        lambda labels, a, b: ((b == labels) & ~(a == labels)).nonzero(),
+        lambda labels, a, b: np.where((b == labels) & (a != labels)),
+        lambda labels, a, b: torch.where((b == labels) & (a != labels)),
+        lambda labels, a, b: [i for i in range(len(a)) if a[i] != labels[i] == b[i]],
+        lambda labels, a, b: {i for i in range(len(a)) if a[i] != labels[i] == b[i]},
+    ],
+)
+def test_what_only_the_second_gets_right(answer):
+    said(second_alone(answer), "right", "^right: the places")
+
+
+def places(mask):
+    return mask.nonzero().flatten()
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (lambda y, a, b: places((a == y) & (b != y)), "only the first gets right"),
+        (lambda y, a, b: places(a != b), "disagree.*three classes"),
+        (lambda y, a, b: places((a == y) != (b == y)), "exactly one"),
+        (lambda y, a, b: places(b == y), "the first gets some of these right"),
+        (lambda y, a, b: places(a != y), "the second gets some of these wrong"),
+        (lambda y, a, b: places((a != y) & (b != y)), "both get wrong"),
+        (lambda y, a, b: (a != y) & (b == y), "a mask"),
+        (lambda y, a, b: ((a != y) & (b == y)).sum(), "not one value"),
+        (lambda y, a, b: ((a != y) & (b == y)).float(), "whole numbers"),
+        (lambda y, a, b: places((a != y) & (b == y)) + 1, "you gave"),
+        (lambda y, a, b: places((a != y) & (b == y)) + 100, "count from 0"),
+        (lambda y, a, b: [[1], [2, 3]], "not one value"),
+    ],
+)
+def test_slips_of_what_only_the_second_gets_right(answer, text):
+    said(second_alone(answer), "wrong", text)
+
+
+# coin_chance
+
+
+def counted(first, second):
+    n, more = first + second, max(first, second)
+    tail = sum(math.comb(n, k) for k in range(more, n + 1)) / 2**n
+    return min(1.0, 2 * tail)
+
+
+def tossed(first, second):
+    coins = torch.rand(10_000, first + second) < 0.5
+    uneven = (2 * coins.sum(1) - first - second).abs() >= abs(first - second)
+    return uneven.float().mean()
+
+
+def one_side(first, second):
+    n, more = first + second, max(first, second)
+    return sum(math.comb(n, k) for k in range(more, n + 1)) / 2**n
+
+
+def this_split(first, second):
+    return math.comb(first + second, first) / 2 ** (first + second)
+
+
+@pytest.mark.parametrize(
+    "answer", [counted, tossed, lambda first, second: binomtest(first, first + second).pvalue]
+)
+def test_a_fair_coin(answer):
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    said(coin_chance(answer), "right", "^right: both sides")
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (one_side, "2 and 8: only one side"),
+        (this_split, "2 and 8: that is the chance of this very split. Hint"),
+        (lambda a, b: 2 * this_split(a, b), "this very split, on both sides"),
+        (lambda a, b: 2 * (one_side(a, b) - this_split(a, b)), "itself was left out"),
+        (lambda a, b: 1 - counted(a, b), "a more even split"),
+        (lambda a, b: 2 * one_side(a, b), "4 and 4: 1.273 is no probability.*the middle"),
+        (lambda a, b: min(a, b) / (a + b), "for 2 and 8 you gave 0.2000"),
+        (lambda a, b: [a, b], "a number is asked for"),
+    ],
+)
+def test_slips_of_a_fair_coin(answer, text):
+    said(coin_chance(answer), "wrong", text)

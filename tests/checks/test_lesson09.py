@@ -1,0 +1,184 @@
+"""Tests of the checks of lesson 09: right answers, the usual slips, stubs, nonsense."""
+
+import hashlib
+import json
+import re
+import time
+
+import pytest
+import torch
+
+from tutorial_utils.checks.lesson09 import cache_key, spoiled_caches, unseen_change
+
+CHECKS = [spoiled_caches, cache_key, unseen_change]
+NONSENSE = ["an answer", 3, [1, 2], lambda *given: 1 / 0, lambda: 1, lambda *given: [{}]]
+
+
+def said(verdict, state, text=""):
+    assert verdict.state == state, verdict.text
+    assert re.search(text, verdict.text), verdict.text
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_stub_is_open(check):
+    said(check(...), "open", "not answered yet")
+
+
+@pytest.mark.parametrize("check", [cache_key, unseen_change])
+def test_a_function_that_is_a_stub_is_open(check):
+    said(check(lambda *given: ...), "open", "not answered yet")
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=range(len(NONSENSE)))
+@pytest.mark.parametrize("check", CHECKS)
+def test_nonsense_is_wrong_and_raises_nothing(check, nonsense):
+    said(check(nonsense), "wrong", "not yet: .*Hint: ")
+
+
+# spoiled_caches
+
+
+@pytest.mark.parametrize("answer", ["bde", "E, D, B", "b) d) e)", {"b", "d", "e"}, ["d", "B", "e"]])
+def test_spoiled_caches(answer):
+    said(spoiled_caches(answer), "right", "^right: weights that move")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("abde", r"right in case a\).*another order"),
+        ("bcde", r"right in case c\).*dropout"),
+        ("bdef", r"right in case f\).*learning rate"),
+        ("de", "is missing.*no longer what it was"),
+        ("be", "is missing.*in every epoch"),
+        ("bd", "is missing.*need not be trained"),
+        ("", "letters a to f"),
+        ("xyz", "letters a to f"),
+        ([], "letters a to f"),
+        ({"b": True, 3: False}, "letters are asked for, not a dict"),
+    ],
+)
+def test_slips_of_spoiled_caches(answer, text):
+    said(spoiled_caches(answer), "wrong", text)
+
+
+# cache_key
+
+
+def checksum(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def by_parts(weights, transform, pictures, views, seed):
+    digest = hashlib.sha256(weights.numpy().tobytes())
+    for part in (transform, pictures, views, seed):
+        digest.update(repr(part).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def by_note(weights, transform, pictures, views, seed):
+    sums = [hashlib.md5(picture).hexdigest() for picture in pictures]
+    return checksum(json.dumps([weights.tolist(), transform, sums, views, seed]))
+
+
+@pytest.mark.parametrize("answer", [by_parts, by_note])
+def test_a_cache_key(answer):
+    said(cache_key(answer), "right", "^right: another input, another key")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {p} {v}"), "another seed"),
+        (lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {p} {s}"), "number of views"),
+        (lambda w, t, p, v, s: checksum(f"{w.tolist()} {p} {v} {s}"), "another transform"),
+        (lambda w, t, p, v, s: checksum(f"{t} {p} {v} {s}"), "other weights"),
+        (lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {v} {s}"), "fewer pictures"),
+        (lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {len(p)} {v} {s}"), "the contents"),
+        (
+            lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {[len(x) for x in p]} {v} {s}"),
+            "same size has the same key",
+        ),
+        (
+            lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {sorted(p)} {v} {s}"),
+            "pictures in another order",
+        ),
+        (lambda w, t, p, v, s: checksum(f"{w} {t} {p} {v} {s}"), "middle of the weights"),
+        (lambda w, t, p, v, s: checksum(f"{w.sum()} {t} {p} {v} {s}"), "not say which weight"),
+        (
+            lambda w, t, p, v, s: checksum(f"{w.round(decimals=2).tolist()} {t} {p} {v} {s}"),
+            "small change.*do not round",
+        ),
+        (
+            lambda w, t, p, v, s: checksum(f"{w.tolist()}{t}{p}{v}{s}"),
+            "1 view with seed 23.*where does one end",
+        ),
+        (
+            lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {b''.join(p)} {v} {s}"),
+            "cut elsewhere",
+        ),
+        (lambda *parts: str(hash(str(parts))), "each time Python starts"),
+        (lambda *parts: checksum(f"{parts} {time.perf_counter_ns()}"), "gave two keys"),
+        (lambda w, t, p, v, s: f"{t}/{v}/{s}", "no slash"),
+        (lambda w, t, p, v, s: f"{w.tolist()} {t} {p} {v} {s}", "makes no file name"),
+        (lambda w, t, p, v, s: "", "0 characters"),
+        (lambda w, t, p, v, s: (t, v, s), "a text is asked for, not a tuple"),
+        (lambda w, t, p, v, s: 7, "a text is asked for, not a int"),
+    ],
+)
+def test_slips_of_a_cache_key(answer, text):
+    said(cache_key(answer), "wrong", text)
+
+
+# unseen_change
+
+
+def left_over(values):
+    basis = torch.linalg.qr(values.T).Q
+    change = torch.randn(values.shape[1])
+    return change - basis @ (basis.T @ change)
+
+
+def last_direction(values):
+    return torch.linalg.svd(values).Vh[-1:]
+
+
+def by_inverse(values):
+    change = torch.ones(values.shape[1], dtype=torch.float64)
+    values = values.double()
+    return (change - torch.linalg.pinv(values) @ (values @ change)).numpy() * 100
+
+
+@pytest.mark.parametrize("answer", [left_over, last_direction, by_inverse])
+def test_a_change_that_no_picture_sees(answer):
+    before = torch.get_rng_state()
+    said(unseen_change(answer), "right", "^right: a neuron's weights moved")
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def inside(values):
+    return values.sum(0)
+
+
+def one_picture_only(values):
+    row = values[0] / values[0].norm()
+    change = torch.ones(values.shape[1])
+    return change - (change @ row) * row
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (lambda values: torch.zeros(values.shape[1]), "as good as zero"),
+        (inside, "wholly inside the span"),
+        (lambda values: torch.linalg.svd(values, full_matrices=False).Vh[-1], "wholly inside"),
+        (one_picture_only, "sees your change"),
+        (lambda values: torch.randn(values.shape[1]), "sees your change"),
+        (lambda values: torch.ones(len(values)), "one for each picture"),
+        (lambda values: torch.ones(3, 5), r"\(4, 9\) your change has 15 numbers"),
+        (lambda values: torch.full((values.shape[1],), torch.nan), "finite"),
+        (lambda values: "text", "a tensor is asked for, not a str"),
+    ],
+)
+def test_slips_of_a_change_that_no_picture_sees(answer, text):
+    said(unseen_change(answer), "wrong", text)
