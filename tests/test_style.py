@@ -21,6 +21,9 @@ NAMES = [
     "07_curves",
     "08_vgg16",
     "09_caching",
+    "10_fine_tuning",
+    "11_what_it_sees",
+    "12_your_own_classes",
 ]
 # How learners are talked to: no hype, no haste.
 HYPE = re.compile(r"\b(amazing|awesome|incredible|simply|obviously|powerful|magic|easy)\b", re.I)

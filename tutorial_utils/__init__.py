@@ -2,7 +2,8 @@
 
 Modules, from the ground floor up; each imports only from floors below:
 places, sketchbook, history, fastpass, checks | data, models, checkpoints, store |
-features, training, evaluation | plots, lesson, rowspace | experiments.
+features, training, evaluation, folders | plots, lesson, rowspace, attribution,
+classifier, heat | experiments.
 They load when first used, so that ``import tutorial_utils`` costs next to nothing.
 """
 
@@ -10,13 +11,17 @@ import importlib
 
 __version__ = "0.1.0"
 __all__ = [
+    "attribution",
     "checkpoints",
     "checks",
+    "classifier",
     "data",
     "evaluation",
     "experiments",
     "fastpass",
     "features",
+    "folders",
+    "heat",
     "history",
     "lesson",
     "models",
