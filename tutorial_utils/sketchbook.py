@@ -32,6 +32,7 @@ VERSION = 2  # raise whenever the same seed gives another picture
 FEET = -0.19  # height of the ground, in body lengths from the middle of the body
 FINE = 2  # the insects are painted this many times larger and reduced, which smooths edges
 SHADES = 64  # colours along a coat
+STEP = 100_000  # between the seeds of a set's first training and its first validation picture
 
 # Colours of head, middle, rear and legs, then the gloss. Both classes have dark, brown, reddish,
 # yellowish and two-coloured species, on purpose.
@@ -151,6 +152,61 @@ def draw(label: str, *, seed: int, size: tuple[int, int] | None = None) -> Image
     Raises:
         ValueError: if the label is unknown, the seed negative or the size too small.
     """
+    return _picture(label, seed, size)
+
+
+def background(
+    label: str, *, seed: int, size: tuple[int, int] | None = None, shadows: bool = False
+) -> Image.Image:
+    """Draws the same picture as `draw` without its insects: ground, clutter, light and camera.
+
+    With `shadows` the two pictures differ where an insect is, and nowhere else: their difference
+    is the insects' outline. Without, what the insects' shadows darkened is gone too.
+
+    Args:
+        label: one of `CLASSES`.
+        seed: 0 or more.
+        size: width and height in pixels, as for `draw`.
+        shadows: keep the shadows of the insects, which have their shape.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        ValueError: as `draw`.
+    """
+    return _picture(label, seed, size, insects=False, shadows=shadows)
+
+
+def origin(path: str | Path) -> tuple[str, int]:
+    """Gives the label and the seed that a picture of the set was drawn with, by its place.
+
+    Args:
+        path: as `write` with seed 0 lays it out, ending with e.g. `val/bees/bee_0007.jpg`.
+
+    Raises:
+        ValueError: if `write` gives no picture such a place.
+    """
+    path = Path(path)
+    label, (name, _, number) = path.parent.name, path.stem.partition("_")
+    split = {"train": 0, "val": 1}.get(path.parent.parent.name)
+    if split is None or label not in CLASSES or name != label[:-1] or not number.isdecimal():
+        raise ValueError(
+            f"{path} is no picture of the drawn set; expected is a path that ends with e.g. "
+            f"val/bees/bee_0007.jpg. Give a path from data.load('drawn')"
+        )
+    return label, split * STEP + int(number)
+
+
+def _picture(
+    label: str,
+    seed: int,
+    size: tuple[int, int] | None,
+    *,
+    insects: bool = True,
+    shadows: bool = True,
+) -> Image.Image:
+    """Draws a picture; one without insects takes the same random numbers as one with them."""
     rng = _generator(label, seed)
     long, ratio = rng.uniform(300, 501), rng.uniform(0.66, 1)
     chosen = (int(long), int(long * ratio))[:: 1 if rng.random() < 0.7 else -1]
@@ -160,11 +216,15 @@ def draw(label: str, *, seed: int, size: tuple[int, int] | None = None) -> Image
     view = _view(rng)
     page, colours = _ground(rng, (width, height), view)
     light = _light(rng, view, page)
-    scene = _clutter(rng, page.size, view, colours) + _insects(rng, label, page.size, view)
-    page = _shadows(rng, page, scene, light)
+    clutter = _clutter(rng, page.size, view, colours)
+    living = _insects(rng, label, page.size, view)
+    page = _shadows(rng, page, clutter + living if shadows else clutter, light)
     page = page.resize((width * FINE, height * FINE), Image.Resampling.NEAREST)
-    for parts, camera in scene:
+    for parts, camera in clutter:
         _paint(rng, page, parts, Camera(camera.matrix * FINE, camera.origin * FINE), light)
+    sheet = page if insects else page.copy()
+    for parts, camera in living:
+        _paint(rng, sheet, parts, Camera(camera.matrix * FINE, camera.origin * FINE), light)
     return _develop(rng, page.reduce(FINE))
 
 
@@ -223,7 +283,7 @@ def _jobs(
                 raise ValueError(f"{name} asks for {count} {label}; give 0 or more.")
             for index in range(count):
                 path = folder / name / label / f"{label[:-1]}_{index:04d}.jpg"
-                yield path, label, (2 * seed + split) * 100_000 + index
+                yield path, label, (2 * seed + split) * STEP + index
 
 
 def _generator(label: str, seed: int) -> Generator:
