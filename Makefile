@@ -13,9 +13,12 @@ help: ## Say what can be made (this text)
 lessons: $(READY) ## Run all lessons into build/lessons, with HTML pages and a table of results
 	$(BIN)/python -m tutorial_utils lessons --out build
 
+# Two tests at a time: a lesson holds up to 2 GB.
+SIDE_BY_SIDE ?= -n 2 --dist worksteal
+
 test: $(READY) ## Run every test: style, package, all lessons by papermill and nbval
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-fast: $(READY) ## Run the tests that run no whole lesson
 	$(BIN)/python -m pytest -m "not lessons"

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torchvision.transforms._presets import ImageClassification
 
-from tutorial_utils import models, plots
+from tutorial_utils import evaluation, models, plots
 
 
 def rendered(figure) -> Image.Image:
@@ -153,6 +153,17 @@ def test_confusion_names_rows_and_columns():
     assert axes.get_ylabel() == "the picture is"
 
 
+def test_confusion_of_many_classes_stays_legible():
+    names = [f"a rather long name {i}" for i in range(9)]
+    figure = plots.confusion(np.full((9, 9), 123), names, title="t")
+    axes = figure.axes[0]
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert {label.get_rotation() for label in axes.get_xticklabels()} == {40}
+    assert figure.get_size_inches()[0] > 5
+
+
 def test_comparison_marks_published_figures():
     rows = [
         {"name": "here", "accuracy": 0.9, "low": 0.85, "high": 0.94},
@@ -214,3 +225,20 @@ def test_bands_hold_the_interval_and_the_seeds():
 def test_bands_of_nothing_are_refused():
     with pytest.raises(ValueError, match="at least one row to draw, got none"):
         plots.bands([], title="t")
+
+
+def test_reliability_draws_the_bins_that_hold_pictures():
+    found = evaluation.Calibration(
+        edges=np.linspace(0, 1, 5),
+        counts=np.array([0, 0, 4, 6]),
+        confidence=np.array([np.nan, np.nan, 0.6, 0.9]),
+        accuracy=np.array([np.nan, np.nan, 0.5, 1.0]),
+        error=0.1,
+    )
+    upper, lower = plots.reliability(found, title="t").axes
+    diagonal, bins = upper.lines
+    assert diagonal.get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert bins.get_xydata().tolist() == [[0.6, 0.5], [0.9, 1.0]]
+    assert [bar.get_height() for bar in lower.patches] == [0, 0, 4, 6]
+    assert upper.get_title() == "t\nexpected calibration error 0.100"
+    rendered(upper.figure)

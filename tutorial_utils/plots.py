@@ -408,12 +408,16 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], *, title: str) -> Figu
         classes: K names.
         title: of the figure.
     """
-    figure, axes = _axes(3.8, 3.2)
+    side = max(3.2, 1.2 + 0.5 * len(classes))
+    figure, axes = _axes(side + 0.6, side)
     axes.imshow(matrix, cmap="Blues", vmin=0)
     for (row, column), number in np.ndenumerate(matrix):
         ink = "white" if number > matrix.max() / 2 else "black"
-        axes.text(column, row, int(number), ha="center", va="center", color=ink, fontsize=14)
-    axes.set_xticks(range(len(classes)), classes)
+        size = 14 if len(classes) < 5 else 9
+        axes.text(column, row, int(number), ha="center", va="center", color=ink, fontsize=size)
+    crowded = sum(len(name) for name in classes) > 24
+    turn = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+    axes.set_xticks(range(len(classes)), classes, **turn)
     axes.set_yticks(range(len(classes)), classes)
     axes.set(title=title, xlabel="the network said", ylabel="the picture is")
     return figure

@@ -28,7 +28,7 @@ def test_a_stub_is_open(check, stub):
 
 
 @every_check
-@pytest.mark.parametrize("nonsense", NONSENSE, ids=repr)
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=range(len(NONSENSE)))
 def test_nonsense_is_wrong_and_raises_nothing(check, nonsense):
     verdict = check(nonsense)
     assert verdict.state == "wrong"
