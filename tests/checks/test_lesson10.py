@@ -1,0 +1,197 @@
+"""Tests of the checks of lesson 10: right answers, the usual slips, stubs, nonsense."""
+
+import math
+import re
+
+import pytest
+import torch
+
+from tutorial_utils import models
+from tutorial_utils.checks.lesson10 import fair_epochs, rate_groups, thaw
+
+CHECKS = [rate_groups, thaw, fair_epochs]
+NONSENSE = ["an answer", 3, [1, 2], lambda *given: 1 / 0, lambda: 1, lambda *given: [{}]]
+
+
+def said(verdict, state, text=""):
+    assert verdict.state == state, verdict.text
+    assert re.search(text, verdict.text), verdict.text
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_stub_is_open(check):
+    said(check(...), "open", "not answered yet")
+    said(check(lambda *given: ...), "open", "not answered yet")
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=range(len(NONSENSE)))
+@pytest.mark.parametrize("check", CHECKS)
+def test_nonsense_is_wrong_and_raises_nothing(check, nonsense):
+    said(check(nonsense), "wrong", "not yet: .*Hint: ")
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_check_leaves_the_generator_alone(check):
+    before = torch.get_rng_state()
+    check(lambda *given: 1)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+# rate_groups
+
+
+def free(part):
+    return [p for p in part.parameters() if p.requires_grad]
+
+
+def two_groups(backbone, head, lr):
+    return [{"params": free(backbone), "lr": lr}, {"params": free(head), "lr": 10 * lr}]
+
+
+def an_optimizer(backbone, head, lr):
+    return torch.optim.Adam([{"params": free(backbone)}, {"params": free(head), "lr": 10 * lr}], lr)
+
+
+@pytest.mark.parametrize("answer", [two_groups, an_optimizer])
+def test_rate_groups(answer):
+    said(rate_groups(answer), "right", "^right: the fresh head")
+
+
+def test_rate_groups_with_a_group_for_every_tensor():
+    def answer(backbone, head, lr):
+        found = [{"params": p, "lr": lr} for p in free(backbone)]
+        return found + [{"params": iter(free(head)), "lr": torch.tensor(10 * lr)}]
+
+    said(rate_groups(answer), "right")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (
+            lambda b, h, lr: [{"params": free(b), "lr": 10 * lr}, {"params": free(h), "lr": lr}],
+            "backbone.2.weight has the rate 0.001.*ten times lr for the fresh head",
+        ),
+        (
+            lambda b, h, lr: [{"params": free(b), "lr": lr}, {"params": free(h), "lr": 1e-3}],
+            "with lr 0.003 head.weight has the rate 0.001",
+        ),
+        (
+            lambda b, h, lr: [{"params": list(b.parameters()), "lr": lr}],
+            "backbone.0.weight is frozen and stands in a group.*requires_grad",
+        ),
+        (lambda b, h, lr: two_groups(b, h, lr)[:1], "head.weight is trainable and in no group"),
+        (
+            lambda b, h, lr: [*two_groups(b, h, lr), {"params": free(h), "lr": lr}],
+            "head.weight stands in 2 groups.*one rate",
+        ),
+        (
+            lambda b, h, lr: [{"params": free(b)}, {"params": free(h), "lr": 10 * lr}],
+            "a group has no lr.*`params` and `lr`",
+        ),
+        (
+            lambda b, h, lr: [*two_groups(b, h, lr), {"params": [torch.ones(1)], "lr": lr}],
+            "tensors of neither part",
+        ),
+        (lambda b, h, lr: {"backbone": lr, "head": 10 * lr}, "a list of dicts is asked for"),
+        (lambda b, h, lr: [], "a list of dicts is asked for"),
+    ],
+)
+def test_slips_of_rate_groups(answer, text):
+    said(rate_groups(answer), "wrong", text)
+
+
+# thaw
+
+
+def by_places(layers, stage):
+    held = [layer for layer in layers if list(layer.parameters())]
+    for place, layer in enumerate(held):
+        layer.requires_grad_(place >= len(held) - stage)
+    return models.count(layers).trainable
+
+
+def by_freezing_first(layers, stage):
+    models.freeze(layers)
+    held = [layer for layer in reversed(layers) if models.count(layer).total]
+    return torch.tensor(sum(models.unfreeze(layer) for layer in held[:stage]))
+
+
+@pytest.mark.parametrize("answer", [by_places, by_freezing_first])
+def test_thaw(answer):
+    said(thaw(answer), "right", "^right: from the head's side")
+
+
+def thawed(choose, *, freeze=True):
+    """Return an answer that thaws those of the layers which `choose` picks."""
+
+    def answer(layers, stage):
+        if freeze:
+            models.freeze(layers)
+        for layer in choose(layers, stage):
+            models.unfreeze(layer)
+        return models.count(layers).trainable
+
+    return answer
+
+
+def held(layers):
+    return [layer for layer in layers if list(layer.parameters())]
+
+
+def weights_only(layers, stage):
+    models.freeze(layers)
+    for layer in held(layers)[3 - stage :]:
+        layer.weight.requires_grad_()
+    return models.count(layers).trainable
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (thawed(lambda layers, stage: layers[-stage:]), "no stage: leave those out"),
+        (thawed(lambda layers, stage: held(layers)[-stage:]), r"in stage 0 .*\[-0:\]"),
+        (thawed(lambda layers, stage: held(layers)[:stage]), "begin at the end"),
+        (
+            thawed(lambda layers, stage: held(layers)[3 - stage :], freeze=False),
+            "freeze all of them first",
+        ),
+        (weights_only, "its weight free and its bias not"),
+        (lambda layers, stage: by_places(layers, stage) * 0 + stage, "values are trainable.*count"),
+        (lambda layers, stage: str(by_places(layers, stage)), "return how many values"),
+    ],
+)
+def test_slips_of_thaw(answer, text):
+    said(thaw(answer), "wrong", text)
+
+
+# fair_epochs
+
+
+def rounded(pictures, batch_size, steps):
+    return math.ceil(steps / math.ceil(pictures / batch_size))
+
+
+def counted(pictures, batch_size, steps):
+    each = len(range(0, pictures, batch_size))
+    return next(epochs for epochs in range(1, 10_000) if epochs * each >= steps)
+
+
+@pytest.mark.parametrize("answer", [rounded, counted])
+def test_fair_epochs(answer):
+    said(fair_epochs(answer), "right", "^right: as many steps")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (lambda n, b, s: s / math.ceil(n / b), "no whole number.*left half done"),
+        (lambda n, b, s: s // math.ceil(n / b), "too few.*round the epochs up"),
+        (lambda n, b, s: math.ceil(s * b / n), "too many.*is a step too"),
+        (lambda n, b, s: math.ceil(s / max(n // b, 1)), "too many.*is a step too"),
+        (lambda n, b, s: rounded(n, b, s) + 1, "too many"),
+        (lambda n, b, s: str(rounded(n, b, s)), "a number is asked for, not a str"),
+    ],
+)
+def test_slips_of_fair_epochs(answer, text):
+    said(fair_epochs(answer), "wrong", text)
