@@ -255,13 +255,14 @@ def duplicates(collection: Collection, *, distance: int = 6) -> tuple[tuple[int,
     noise, such as a white sheet, are compared by their colours instead. Groups are chained: two
     pictures may be in one because a third is close to both.
 
-    The default was chosen by trying. Of 99 photographs of the course, saved again at JPEG quality
-    10 to 85, at half and a third of the size, in grey, blurred, 1.3 times as bright, or with 1 %
-    cut off each side, 98 to 100 % lie within 6 bits, 92 % or fewer of some kinds within 4. Of
-    different pictures, none of 78,606 pairs of those photographs is closer than 12 bits, none of
-    as many drawings closer than 10, and of 50 million pairs of Tiny ImageNet's validation
-    pictures none is within 6 and 5 are at 8, which do not resemble each other. Line drawings on
-    plain paper do: 6 bits join different digits of the same shape; give less for such a set.
+    The default was chosen by trying. 99 photographs of the course were saved again at JPEG quality
+    10 to 85, at half and a third of the size, as a square, in grey, with other brightness and
+    contrast, blurred, with 1 % cut off each side: of each kind 98 to 100 % lie within 6 bits of
+    the original, 90 to 100 % within 4. Of different pictures, no pair of the 397 photographs is
+    closer than 12 bits, none of as many drawings closer than 10; of the 50 million pairs of Tiny
+    ImageNet's validation pictures none is within 6, and 5 are at 8, which do not resemble each
+    other. Small drawings of one kind do: of scikit-learn's 1,797 digits, 6 bits chain 58 into one
+    group. Give less for such a set.
 
     Args:
         collection: the pictures, from `read`.
@@ -391,16 +392,15 @@ def _list(root: Path, base: Path, side: str | None, listing: _Listing) -> None:
             )
         names.add(label)
         files = list(_files(root, base / name, listing.odd))
-        kept = [path for path in files if path.suffix.lower() in IMG_EXTENSIONS]
-        if not kept:
+        others = [path for path in files if path.suffix.lower() not in IMG_EXTENSIONS]
+        if len(others) == len(files):
             raise ValueError(
                 f"the class folder {(base / name).as_posix()} of {root} holds no picture"
-                f"{_holds(files)}: put some into it ({', '.join(IMG_EXTENSIONS)}), or take it away"
+                f"{_holds(others)}: put some into it ({', '.join(IMG_EXTENSIONS)}), or take it away"
             )
-        listing.entries.extend(_Entry(path, label, side) for path in kept)
-        listing.odd.extend(
-            f"{_shown(path)}: {_kind(path)} are not read" for path in files if path not in kept
-        )
+        left = set(others)
+        listing.entries.extend(_Entry(path, label, side) for path in files if path not in left)
+        listing.odd.extend(f"{_shown(path)}: {_kind(path)} are not read" for path in others)
     loose = [base / name for name in _visible(root / base) if (root / base / name).is_file()]
     listing.odd.extend(f"{_shown(path)}: not in the folder of a class" for path in loose)
 
@@ -495,12 +495,13 @@ def _from_manifest(root: Path) -> _Listing:
         path = _inside(root, row["file"], line)
         if not row["class"]:
             raise ValueError(f"{line} gives no class for {row['file']!r}")
-        if splits and row["split"] not in data.SPLITS:
+        side = row["split"].lower() if splits else None
+        if splits and side not in data.SPLITS:
             raise ValueError(f"{line} has the split {row['split']!r}; allowed: train, val")
         if path in seen:
             raise ValueError(f"{line} names {row['file']!r}, which line {seen[path]} named before")
         seen[path] = number
-        entries.append(_Entry(path, row["class"], row["split"] if splits else None))
+        entries.append(_Entry(path, row["class"], side))
     return _Listing(entries, _unlisted(root, set(seen)), splits)
 
 
@@ -525,7 +526,7 @@ def _rows(root: Path) -> list[tuple[int, dict[str, str]]]:
                     f"line {reader.line_num} of {MANIFEST} has {len(fields)} fields, the header "
                     f"{len(header)}: put a name with a comma in it into double quotes"
                 )
-            values = dict(zip(header, (field.strip() for field in fields), strict=True))
+            values = dict(zip(header, (text.strip() for text in fields), strict=True))
             values["class"] = unicodedata.normalize("NFC", values["class"])
             rows.append((reader.line_num, values))
     except csv.Error as error:
@@ -676,7 +677,7 @@ def _try(path: Path) -> Look | str:
     """Look at a picture, or say why it cannot be used."""
     if _shown(path.name) != path.name:
         return "its name is not Unicode: rename it"
-    if not path.is_file():
+    if not os.path.isfile(path):
         return "not a file" if os.path.lexists(path) else "there is no such file"
     try:
         return _look(path)
@@ -771,11 +772,11 @@ def _check_units(collection: Collection, units: list[_Unit], distance: int) -> N
                 f"train on and one to validate on: add some, or take the class away"
             )
         if independent[label] < 2:
+            less = f", or give a distance below {distance} if they are not" if distance else ""
             raise ValueError(
                 f"the class {name!r} has {count} pictures, but they are near-duplicates of each "
                 f"other: {independent[label]} independent picture, and two at least are needed, "
-                f"one to train on and one to validate on. Add others, take the class away, or "
-                f"give a distance below {distance} if they are not the same picture"
+                f"one to train on and one to validate on. Add others, or take the class away{less}"
             )
 
 
