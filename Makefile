@@ -5,7 +5,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help lessons test test-fast lab images notebooks results bench bench-cost doctor clean
+.PHONY: help lessons test test-fast test-colab lab badges images notebooks results bench bench-cost doctor clean
 
 help: ## Say what can be made (this text)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -28,6 +28,9 @@ lab: $(READY) ## Open JupyterLab at lesson 00
 
 doctor: $(READY) ## Say what this machine has: versions, device, pictures, weights
 	$(BIN)/python -m tutorial_utils doctor
+
+badges: $(READY) ## Write the repository's address everywhere (REPO=owner/name REF=tag)
+	$(BIN)/python binder/badges.py --repo "$(REPO)" --ref "$(REF)"
 
 images: $(READY) ## Draw the figures in images/ again
 	$(BIN)/python images/make_images.py

@@ -114,7 +114,7 @@ def test_opening(path):
     assert 3 <= len(re.findall(r"^- ", opening, re.M)) <= 5, "3 to 5 objectives"
     assert "understand" not in opening.lower(), "objectives have verbs that can be seen"
     assert f"urlpath=lab/tree/notebooks/{path.name}" in opening
-    assert f"/blob/main/notebooks/{path.name}" in opening
+    assert re.search(rf"/blob/[\w.-]+/notebooks/{path.name}\)", opening)
 
 
 @every_lesson
