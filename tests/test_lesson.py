@@ -83,3 +83,38 @@ def test_report_carries_results_and_figures(capsys, monkeypatch):
     assert set(result["versions"]) == {"python", "torch", "torchvision"}
     assert "val_accuracy: 0.9" in shown[0]["text/plain"]
     assert "curves" not in shown[0]["text/plain"]
+
+
+def of_your_own(**given) -> dict:
+    kinds = {"folder": str, "val_percent": int, "distance": int}
+    return {"__annotations__": kinds, "folder": "", "val_percent": 30, "distance": 6} | given
+
+
+def test_a_folder_of_your_own_may_be_left_out_or_be_there(tmp_path):
+    lesson.check(of_your_own())
+    lesson.check(of_your_own(folder=str(tmp_path), val_percent=99, distance=0))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"folder": "no/such/folder"}, "folder must be a folder that exists, or '' for"),
+        ({"folder": 3}, "folder must be text, got 3"),
+        ({"folder": None}, "folder must be text, got None"),
+        ({"val_percent": 0}, "val_percent must be a whole number from 1 to 99, got 0"),
+        ({"val_percent": 100}, "val_percent must be a whole number from 1 to 99, got 100"),
+        ({"val_percent": 0.3}, "val_percent must be a whole number from 1 to 99, got 0.3"),
+        ({"distance": -1}, "distance must be a whole number from 0 to 32, got -1"),
+        ({"distance": 33}, "distance must be a whole number from 0 to 32, got 33"),
+    ],
+)
+def test_bad_values_for_pictures_of_your_own_are_refused(changes, said):
+    with pytest.raises(ValueError, match="must be") as caught:
+        lesson.check(of_your_own(**changes))
+    assert said in str(caught.value)
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "a.zip").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"must be a folder that exists.*a\.zip"):
+        lesson.check(of_your_own(folder=str(tmp_path / "a.zip")))

@@ -1,10 +1,12 @@
-"""The command line: `python -m tutorial_utils doctor | fetch | draw | cache | lessons`."""
+"""The command line: `python -m tutorial_utils` doctor, fetch, draw, cache, lessons, predict."""
 
 import argparse
+import csv
+import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tutorial_utils import __version__
@@ -59,6 +61,21 @@ def _parser() -> argparse.ArgumentParser:
         help="a parameter for every lesson that has it, such as -p epochs=2",
     )
     lessons.set_defaults(run=_lessons)
+
+    predict = commands.add_parser(
+        "predict", help="say what is on pictures, by a model of lesson 12"
+    )
+    predict.add_argument("model", type=Path, help="a .safetensors file that lesson 12 saved")
+    predict.add_argument(
+        "pictures", nargs="+", metavar="PICTURE", help="files, or folders with pictures in them"
+    )
+    predict.add_argument(
+        "--top", type=_count, default=1, metavar="K", help="name the K most probable classes"
+    )
+    form = predict.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="a JSON object a line")
+    form.add_argument("--csv", action="store_true", help="CSV with a header")
+    predict.set_defaults(run=_predict)
     return parser
 
 
@@ -134,6 +151,62 @@ def _lessons(options: argparse.Namespace) -> int:
     for row in failed.to_dict("records"):
         print(f"failed: {row['lesson']}: {row['error']}", file=sys.stderr)
     return 1 if len(failed) else 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    for stream in (sys.stdout, sys.stderr):  # a name may hold letters that a terminal lacks
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    from tutorial_utils import classifier
+
+    model = classifier.load(options.model)
+    show = _printer(options, min(options.top, len(model.classes)))
+    failed = 0
+    for found in classifier.predict_files(model, classifier.expand(options.pictures)):
+        if found.problem is None:
+            show(str(found.path), model.top(found.probabilities, options.top))
+        else:
+            failed += 1
+            print(f"{_plain(found.path)}: {found.problem}", file=sys.stderr, flush=True)
+    if failed:
+        print(f"not predicted: {failed}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _printer(
+    options: argparse.Namespace, top: int
+) -> Callable[[str, list[tuple[str, float]]], None]:
+    """Return what prints the classes of one picture, in the form that was asked for."""
+    if options.csv:
+        rows = csv.writer(sys.stdout, lineterminator="\n")
+        ranks = [f"_{rank}" if rank > 1 else "" for rank in range(1, top + 1)]
+        rows.writerow(
+            ["file", *(name + rank for rank in ranks for name in ("class", "probability"))]
+        )
+        return lambda file, named: rows.writerow(
+            [file, *(value for name, p in named for value in (name, f"{p:.6f}"))]
+        )
+    if options.json:
+        return lambda file, named: print(
+            json.dumps(
+                {"file": file, "classes": [{"class": n, "probability": p} for n, p in named]},
+                ensure_ascii=False,
+            )
+        )
+    return lambda file, named: print(
+        _plain(file), *(f"{_plain(name)} {p:.3f}" for name, p in named), sep="\t"
+    )
+
+
+def _plain(name: object) -> str:
+    """Return a name in one line; a file's name or a class's may hold what steers a terminal."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(name))
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 is asked for, not {text!r}")
+    return int(text)
 
 
 def _pair(text: str) -> tuple[str, object]:

@@ -29,6 +29,8 @@ RANGES = {
     "batch_size": (1, 1024),
     "views": (1, 64),
     "seed": (0, 2**32 - 1),
+    "val_percent": (1, 99),
+    "distance": (0, 32),
 }
 PLAIN = (str, int, float, bool, list, dict, tuple, type(None))
 SHELL_NAMES = {"In", "Out", "exit", "quit", "open", "get_ipython"}
@@ -131,6 +133,8 @@ def _check_value(name: str, value: Any, kind: Any) -> None:
         _check_choice(name, value, models.WEIGHTS)
     elif name == "source":
         _check_source(name, value)
+    elif name == "folder":
+        _check_folder(name, value)
     elif isinstance(kind, type) and not isinstance(value, kind):
         raise ValueError(f"{name} must be {kind.__name__}, got {value!r}")
 
@@ -163,4 +167,16 @@ def _check_source(name: str, value: Any) -> None:
         raise ValueError(
             f"{name} must be one of {', '.join(data.SOURCES)}, or a folder that exists, "
             f"got {value!r}"
+        )
+
+
+def _check_folder(name: str, value: Any) -> None:
+    """Allow the path of a folder, or "" for what the lesson has of its own."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be text, got {value!r}")
+    if value and not Path(value).expanduser().is_dir():
+        raise ValueError(
+            f"{name} must be a folder that exists, or '' for the pictures of the lesson, got "
+            f"{value!r}. A relative path counts from where the lesson runs; an absolute one is "
+            f"the same from everywhere"
         )
