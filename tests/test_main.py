@@ -16,7 +16,9 @@ FLOORS = {
     "fastpass": 0,
     "history": 0,
     "places": 0,
+    "runner": 0,
     "sketchbook": 0,
+    "workers": 0,
     "checkpoints": 1,
     "data": 1,
     "models": 1,
@@ -31,8 +33,9 @@ FLOORS = {
     "plots": 3,
     "rowspace": 3,
     "lesson": 3,
-    "experiments": 4,
-    "__main__": 5,
+    "sweeps": 4,
+    "experiments": 5,
+    "__main__": 6,
 }
 
 

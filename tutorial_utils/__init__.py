@@ -1,9 +1,9 @@
 """What the lessons of "Ants and Bees" share.
 
 Modules, from the ground floor up; each imports only from floors below:
-places, sketchbook, history, fastpass, checks | data, models, checkpoints, store |
+places, sketchbook, history, fastpass, checks, runner, workers | data, models, checkpoints, store |
 features, training, evaluation, folders | plots, lesson, rowspace, attribution,
-classifier, heat | experiments.
+classifier, heat | sweeps | experiments.
 They load when first used, so that ``import tutorial_utils`` costs next to nothing.
 """
 
@@ -28,9 +28,12 @@ __all__ = [
     "places",
     "plots",
     "rowspace",
+    "runner",
     "sketchbook",
     "store",
+    "sweeps",
     "training",
+    "workers",
 ]
 
 

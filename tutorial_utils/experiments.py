@@ -1,7 +1,7 @@
 """Runs the lessons in batch by papermill and collects what they report.
 
 One kernel a lesson, one after another. A lesson that fails is named with its cell and its
-error, and the others still run.
+error, and the others still run. Many runs of one notebook: `sweep`, which stands in `sweeps`.
 
 Source: papermill, https://papermill.readthedocs.io
 """
@@ -14,7 +14,8 @@ import nbformat
 import pandas
 from tqdm.auto import tqdm
 
-from tutorial_utils import lesson, plots
+from tutorial_utils import plots, runner, sweeps
+from tutorial_utils.sweeps import sweep as sweep
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -48,24 +49,9 @@ def run_notebook(notebook: Path, out: Path, parameters: dict[str, Any] | None = 
         A dict with `COLUMNS`, and `error` (str) if `status` is "error", and `result`, the whole
         dict that the lesson reported ({} if it did not get that far).
     """
-    import papermill  # heavy, and only this function needs it
-
     out.parent.mkdir(parents=True, exist_ok=True)
-    start, error = time.perf_counter(), None
-    try:
-        papermill.execute_notebook(
-            notebook,
-            out,
-            parameters or {},
-            progress_bar=False,
-            store_widget_state=False,
-            coalesce_streams=True,
-        )
-    except papermill.PapermillExecutionError as e:
-        # cell_index counts the error note that papermill puts on top; people count cells from 1.
-        error = f"cell {e.cell_index + 1}: {e.ename}: {e.evalue}"
-    except Exception as e:  # a dead kernel, a file that is no notebook, a full disk
-        error = f"{type(e).__name__}: {e}"
+    start = time.perf_counter()
+    error = runner.run_papermill(notebook, out, parameters or {})
     return _row(notebook, out, time.perf_counter() - start, error)
 
 
@@ -144,14 +130,7 @@ def clean(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def read_result(executed: Path | str) -> dict:
     """Return what an executed notebook reported by `lesson.report`, {} if nothing."""
-    book = nbformat.read(executed, as_version=4)
-    found = [
-        output["data"][lesson.MIME]
-        for cell in book.cells
-        for output in cell.get("outputs", [])
-        if lesson.MIME in output.get("data", {})
-    ]
-    return dict(found[-1]) if found else {}
+    return sweeps.reported(nbformat.read(executed, as_version=4))
 
 
 def to_html(executed: Path) -> Path:
