@@ -1,6 +1,7 @@
-"""The command line: `python -m tutorial_utils` doctor, fetch, draw, cache, lessons, predict."""
+"""The command line: `python -m tutorial_utils COMMAND`; --help lists the commands."""
 
 import argparse
+import contextlib
 import csv
 import json
 import os
@@ -61,6 +62,22 @@ def _parser() -> argparse.ArgumentParser:
         help="a parameter for every lesson that has it, such as -p epochs=2",
     )
     lessons.set_defaults(run=_lessons)
+
+    sweep = commands.add_parser("sweep", help="run one notebook with every combination of values")
+    sweep.add_argument("notebook", help="such as notebooks/06_training.ipynb")
+    sweep.add_argument("--out", required=True, help="a folder, or an address such as s3://...")
+    sweep.add_argument("--jobs", type=_count, default=1, help="runs at a time, 2 GB each (1)")
+    sweep.add_argument("--cluster", metavar="ADDRESS", help="a dask scheduler, in place of --jobs")
+    sweep.add_argument(
+        "-p",
+        dest="parameters",
+        action="append",
+        default=[],
+        metavar="NAME=VALUES",
+        help="""values by commas, -p lr=1e-4,1e-3, or whole numbers from a to b, -p seed=0..4; a
+        value with a comma stands in double quotes, within the shell's: -p 'name="a,b",c'""",
+    )
+    sweep.set_defaults(run=_sweep)
 
     predict = commands.add_parser(
         "predict", help="say what is on pictures, by a model of lesson 12"
@@ -153,6 +170,38 @@ def _lessons(options: argparse.Namespace) -> int:
     return 1 if len(failed) else 0
 
 
+def _sweep(options: argparse.Namespace) -> int:
+    from tutorial_utils import experiments, sweeps
+
+    grid = {}
+    for name, values in map(_split, options.parameters):
+        if name in grid:
+            raise ValueError(f"-p {name} is given twice; write its values with commas between")
+        grid[name] = sweeps.read_values(values)
+    with contextlib.ExitStack() as stack:
+        if options.cluster:
+            executor = stack.enter_context(_cluster(options.cluster)).get_executor(retries=2)
+        else:
+            executor = None
+        table = experiments.sweep(
+            options.notebook, grid, options.out, executor=executor, jobs=options.jobs
+        )
+    failed = table[table.status == "error"]
+    print(f"{len(table) - len(failed)} ok, {len(failed)} failed; table: {options.out}/results.csv")
+    for row in failed.to_dict("records"):
+        print(f"failed: {options.out}/{row['notebook']}: {row['error']}", file=sys.stderr)
+    return 1 if len(failed) else 0
+
+
+def _cluster(address: str) -> contextlib.AbstractContextManager:
+    try:
+        from distributed import Client
+    except ModuleNotFoundError as error:
+        text = "--cluster needs dask: python -m pip install 'distributed>=2024.1'"
+        raise ValueError(text) from error
+    return Client(address, timeout=30)
+
+
 def _predict(options: argparse.Namespace) -> int:
     for stream in (sys.stdout, sys.stderr):  # a name may hold letters that a terminal lacks
         if hasattr(stream, "reconfigure"):
@@ -212,10 +261,15 @@ def _count(text: str) -> int:
 def _pair(text: str) -> tuple[str, object]:
     from papermill.cli import _resolve_type  # the rule of papermill's own -p
 
+    name, value = _split(text)
+    return name, _resolve_type(value)
+
+
+def _split(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise ValueError(f"-p takes NAME=VALUE, got {text!r}; for example -p epochs=2")
-    return name, _resolve_type(value)
+    return name, value
 
 
 if __name__ == "__main__":
