@@ -1,0 +1,155 @@
+"""Tests of the checks of lesson 11: right answers, the usual slips, stubs, nonsense."""
+
+import re
+
+import pytest
+import torch
+
+from tutorial_utils import attribution
+from tutorial_utils.checks.lesson11 import alike_share, cam_by_hand, heat_ratio
+
+CHECKS = [cam_by_hand, heat_ratio, alike_share]
+NONSENSE = ["an answer", 3, [1, 2], lambda *given: 1 / 0, lambda: 1, lambda *given: [{}]]
+
+
+def said(verdict, state, text=""):
+    assert verdict.state == state, verdict.text
+    assert re.search(text, verdict.text), verdict.text
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_stub_is_open(check):
+    said(check(...), "open", "not answered yet")
+    said(check(lambda *given: ...), "open", "not answered yet")
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=range(len(NONSENSE)))
+@pytest.mark.parametrize("check", CHECKS)
+def test_nonsense_is_wrong_and_raises_nothing(check, nonsense):
+    said(check(nonsense), "wrong", "not yet: .*Hint: ")
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_check_leaves_the_global_generator_alone(check):
+    before = torch.get_rng_state()
+    check(lambda *given: 0.5)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+# cam_by_hand
+
+
+def by_mean(activations, gradients):
+    return (gradients.mean((1, 2), keepdim=True) * activations).sum(0).relu()
+
+
+def by_einsum(activations, gradients):
+    weights = gradients.flatten(1).mean(1)
+    return torch.einsum("c,chw->hw", weights, activations).clamp(min=0).numpy()
+
+
+@pytest.mark.parametrize("answer", [by_mean, by_einsum])
+def test_cam_by_hand(answer):
+    said(cam_by_hand(answer), "right", "^right: each map weighted")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (lambda a, g: (g.mean((1, 2), keepdim=True) * a).sum(0), "heat is below zero"),
+        (lambda a, g: (g.mean((1, 2), keepdim=True) * a).mean(0).relu(), "mean over the filters"),
+        (lambda a, g: (g.sum((1, 2), keepdim=True) * a).sum(0).relu(), "sum of the gradient"),
+        (lambda a, g: (g * a).sum(0).relu(), "place by place.*one weight"),
+        (
+            lambda a, g: (g.mean((1, 2), keepdim=True).relu() * a.relu()).sum(0),
+            "before adding up.*speak against",
+        ),
+        (lambda a, g: (g.mean((1, 2), keepdim=True) * a).relu().sum(0), "add up first"),
+        (lambda a, g: a.sum(0).relu(), "the gradients are not in it"),
+        (lambda a, g: (g.mean((1, 2), keepdim=True) * a).relu(), r"has the shape \(4, 3, 5\)"),
+        (lambda a, g: 0.7, r"has the shape \(\)"),
+        (lambda a, g: torch.ones(a.shape[1:]), "right shape and other values"),
+        (lambda a, g: "text", "a tensor is asked for, not a str"),
+    ],
+)
+def test_slips_of_cam_by_hand(answer, text):
+    said(cam_by_hand(answer), "wrong", text)
+
+
+# heat_ratio
+
+
+def by_shares(heat, mask):
+    return heat[mask].sum() / heat.sum() / mask.float().mean()
+
+
+def by_means(heat, mask):
+    return (heat[mask].mean() / heat.mean()).item()
+
+
+@pytest.mark.parametrize("answer", [by_shares, by_means])
+def test_heat_ratio(answer):
+    said(heat_ratio(answer), "right", "^right: 2 for half")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (lambda h, m: h[m].sum() / h.sum(), "share of the heat inside.*share of the area"),
+        (lambda h, m: m.float().mean(), "mask's share of the area"),
+        (lambda h, m: h[m].sum(), "heat inside, summed up"),
+        (lambda h, m: h[m].mean() / h[~m].mean(), "against the outside"),
+        (lambda h, m: h[m].sum() / h.sum() / m.sum(), "over the number of pixels"),
+        (lambda h, m: h[m].sum() / h.sum() * m.float().mean(), "multiplied the two shares"),
+        (lambda h, m: 7.0, "half of the heat in a quarter of the area: you say 7"),
+        (lambda h, m: h[m].mean(), "spread evenly you say 0.3, not 1"),
+        (lambda h, m: h[m], "a number is asked for|one number is asked for"),
+    ],
+)
+def test_slips_of_heat_ratio(answer, text):
+    said(heat_ratio(answer), "wrong", text)
+
+
+# alike_share
+
+
+def by_neighbours(features, labels):
+    near = attribution.neighbours(features, features, count=2)[:, 1]
+    return (labels[near] == labels).float().mean()
+
+
+def by_products(features, labels):
+    rows = torch.nn.functional.normalize(features, dim=1)
+    alike = (rows @ rows.T).fill_diagonal_(-2)
+    return float((labels[alike.argmax(1)] == labels).sum()) / len(labels)
+
+
+@pytest.mark.parametrize("answer", [by_neighbours, by_products])
+def test_alike_share(answer):
+    said(alike_share(answer), "right", "^right: every picture against the others")
+
+
+def itself(features, labels):
+    near = attribution.neighbours(features, features, count=1)[:, 0]
+    return (labels[near] == labels).float().mean()
+
+
+def by_distance(features, labels):
+    apart = torch.cdist(features, features).fill_diagonal_(float("inf"))
+    return (labels[apart.argmin(1)] == labels).float().mean()
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (itself, "most alike to itself"),
+        (by_distance, "nearest by distance.*divide each row"),
+        (lambda f, n: 1 - by_products(f, n), "whose label differs"),
+        (lambda f, n: by_products(f, n) * len(n), "how many pictures they are"),
+        (lambda f, n: 0.3, "four have the label of the one most alike, and you say 0.3"),
+        (lambda f, n: 0.8, "with three classes"),
+        (lambda f, n: f, "a number is asked for|one number is asked for"),
+    ],
+)
+def test_slips_of_alike_share(answer, text):
+    said(alike_share(answer), "wrong", text)
