@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import os
 import re
 import unicodedata
@@ -897,12 +898,15 @@ def test_seeds_that_are_not_allowed(grouped, seed):
 
 
 SIZES = st.lists(st.integers(2, 40), min_size=2, max_size=6)
+FEW = st.lists(st.integers(2, 4), min_size=2, max_size=4)
 
 
 @st.composite
 def sets(draw, mixed=False):
     """Labels and groups of near-duplicates; every class has two that are independent."""
-    labels = [label for label, size in enumerate(draw(SIZES)) for _ in range(size)]
+    labels = [
+        label for label, size in enumerate(draw(FEW if mixed else SIZES)) for _ in range(size)
+    ]
     owner = list(range(len(labels)))
     for _ in range(draw(st.integers(0, 12))):
         i, j = draw(st.tuples(*[st.integers(0, len(labels) - 1)] * 2))
@@ -972,8 +976,41 @@ def test_groups_of_several_classes_stay_together_too(grouped, labelled, percent,
         found = split(bare(labels), val_percent=percent, seed=seed)
     except ValueError as error:
         assert "its near-duplicates are in other classes too" in str(error)
+        alone = set(range(len(labels))) - {i for group in groups for i in group}
+        assert not divisible(labels, [*groups, *((i,) for i in alone)])
     else:
         both_sides(found, groups)
+
+
+def divisible(labels, units):
+    """Try all ways to put units on two sides so that each class is on both."""
+    holds = [{labels[i] for i in unit} for unit in units]
+    return any(
+        all({s for s, h in zip(sides, holds, strict=True) if c in h} == {0, 1} for c in set(labels))
+        for sides in itertools.product((0, 1), repeat=len(units))
+    )
+
+
+# Each of these has a way, which a greedy choice misses.
+@pytest.mark.parametrize(
+    ("labels", "groups"),
+    [
+        ([0, 0, 0, 1, 1, 2, 2, 3, 3], [(0, 1, 3), (2, 5)]),
+        ([0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 3], [(0, 2, 4, 9, 10), (1, 3, 5, 8)]),
+        ([0, 0, 1, 1, 2, 2, 3, 3, 3, 3], [(1, 3, 6, 7, 8), (0, 2, 5)]),
+    ],
+)
+def test_a_way_is_found_where_there_is_one(grouped, labels, groups):
+    grouped(*groups)
+    for seed in range(60):
+        both_sides(split(bare(labels), seed=seed, val_percent=1 + seed), groups)
+
+
+def test_groups_go_to_validation_as_often_as_single_pictures(grouped):
+    grouped((0, 1))
+    labels = [0] * 20 + [1] * 20
+    times = sum(0 in split(bare(labels), seed=seed).val for seed in range(300))
+    assert 65 <= times <= 115  # 30 % of 300, three standard deviations
 
 
 @FAST

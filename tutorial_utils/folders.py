@@ -53,6 +53,7 @@ SPLIT_WORDS = frozenset(
 WORKERS = min(4, os.cpu_count() or 1)  # Pillow decodes without Python's lock
 LEAST_SIDE = 32  # pixels of the reduced picture that the hash is made of
 PLAIN = 100  # half of the hash's waves are below a tenth of a grey level, in units of `dctn`
+STEPS = 1000  # of the walk that looks for a split, where groups hold several classes
 SHADE = 4  # of 255, how far the colours of two plain pictures may lie apart
 
 
@@ -800,17 +801,31 @@ def _draw(units: list[_Unit], labels: Sequence[int], val_percent: int) -> set[in
 
 
 def _mend(units: list[_Unit], labels: Sequence[int], val: set[int]) -> set[int]:
-    """Move units so that no class is left without a picture on one side, as far as that goes."""
+    """Move units until no class lacks a picture on one side.
+
+    Where a group holds several classes, a move may empty another class's side: then it is a walk,
+    of which one step in three goes anywhere, and which gives up in the end.
+    """
     holds = [frozenset(labels[i] for i in unit.members) for unit in units]
     inside = [unit.members[0] in val for unit in units]
-    for label in sorted(set(labels)):
-        for side in (True, False):
-            if any(s == side and label in h for s, h in zip(inside, holds, strict=True)):
-                continue
-            left = Counter(c for s, h in zip(inside, holds, strict=True) if s != side for c in h)
-            free = [k for k, h in enumerate(holds) if label in h and all(left[c] > 1 for c in h)]
-            if free:
-                inside[min(free, key=lambda k: (len(units[k].members), units[k].order))] = side
+    classes, count = sorted(set(labels)), {True: Counter(), False: Counter()}
+    for side, held in zip(inside, holds, strict=True):
+        count[side].update(held)
+    for step in range(STEPS):
+        lacking = [(c, s) for c in classes for s in (True, False) if not count[s][c]]
+        if not lacking:
+            break
+        label, side = lacking[step % len(lacking)]
+
+        def cost(k: int, side: bool = side, step: int = step) -> tuple[int, ...]:
+            emptied = sum(count[not side][c] == 1 for c in holds[k])
+            drawn = units[k].order * (2 * step + 1) % 2**64
+            return (0, drawn) if step % 3 == 2 else (emptied, len(units[k].members), drawn)
+
+        moved = min((k for k, held in enumerate(holds) if label in held), key=cost)
+        inside[moved] = side
+        count[side].update(holds[moved])
+        count[not side].subtract(holds[moved])
     return {i for unit, s in zip(units, inside, strict=True) if s for i in unit.members}
 
 
