@@ -24,6 +24,7 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_LESSON = "00_start_here.ipynb"
+PACKAGE = "tutorial_utils[colab]"
 MARK = 'find_spec("tutorial_utils")'  # by this a bootstrap cell is known
 BADGE = re.compile(r"^\[!\[(?:Open in Binder|Open in Colab|Tests)\]\(.*\)\n?", re.M)
 
@@ -93,7 +94,7 @@ def bootstrap(address: Address) -> str:
         "from importlib.util import find_spec\n"
         "\n"
         f"if {MARK} is None:\n"
-        f"    %pip install -q git+https://github.com/{address.repo}@{address.ref}"
+        f'    %pip install -q "{PACKAGE} @ git+https://github.com/{address.repo}@{address.ref}"'
     )
 
 

@@ -174,7 +174,9 @@ def test_the_bootstrap_cell_installs_where_the_package_is_missing():
             asked.append(f"%{name} {line}")
 
     exec(TransformerManager().transform_cell(source), {"get_ipython": Shell})
-    assert asked == ["%pip install -q git+https://github.com/bee-lab/ants.2@v1.0-rc1"]
+    assert asked == [
+        '%pip install -q "no_such_package[colab] @ git+https://github.com/bee-lab/ants.2@v1.0-rc1"'
+    ]
 
 
 def test_texts_of_others_are_left_alone():

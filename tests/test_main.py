@@ -27,6 +27,7 @@ FLOORS = {
     "training": 2,
     "evaluation": 2,
     "folders": 2,
+    "kit": 2,
     "attribution": 3,
     "classifier": 3,
     "heat": 3,

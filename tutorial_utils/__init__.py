@@ -2,7 +2,7 @@
 
 Modules, from the ground floor up; each imports only from floors below:
 places, sketchbook, history, fastpass, checks, runner, workers | data, models, checkpoints, store |
-features, training, evaluation, folders | plots, lesson, rowspace, attribution,
+features, training, evaluation, folders, kit | plots, lesson, rowspace, attribution,
 classifier, heat | sweeps | experiments.
 They load when first used, so that ``import tutorial_utils`` costs next to nothing.
 """
@@ -23,6 +23,7 @@ __all__ = [
     "folders",
     "heat",
     "history",
+    "kit",
     "lesson",
     "models",
     "places",

@@ -17,8 +17,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code: 0, 1 for a failure, 2 for wrong usage."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.run is None and options.kit is None:
+        parser.error("name a COMMAND")
     try:
-        return options.run(options)
+        if options.kit is not None:
+            _use_kit(options)
+        return options.run(options) if options.run else 0
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -30,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tutorial_utils", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.add_argument("--kit", type=Path, metavar="ZIP", help="use what `kit` packed, offline")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(metavar="COMMAND")
 
     doctor = commands.add_parser("doctor", help="say what this machine has")
     doctor.set_defaults(run=_doctor)
@@ -47,6 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     cache.add_argument("--clear", action="store_true", help="delete the kept features")
     cache.add_argument("--all", action="store_true", help="with --clear: the pictures too")
     cache.set_defaults(run=_cache)
+
+    kit = commands.add_parser("kit", help="pack what a class without a network needs")
+    kit.add_argument("out", type=Path, metavar="OUT.zip", help="use it by --kit OUT.zip COMMAND")
+    kit.add_argument("--folder", type=Path, help="where the notebooks are")
+    kit.set_defaults(run=_kit)
 
     lessons = commands.add_parser("lessons", help="run all lessons and collect their results")
     lessons.add_argument("--out", type=Path, default=Path("build"))
@@ -151,6 +162,26 @@ def _cache(options: argparse.Namespace) -> int:
         print(f"{size / 1e6:10.1f} MB  {name}")
     print(f"{sum(size for _, size in found) / 1e6:10.1f} MB  in all, in {places.cache_path()}")
     return 0
+
+
+def _kit(options: argparse.Namespace) -> int:
+    from tutorial_utils import experiments, kit
+
+    kit.make(options.out, options.folder or experiments.NOTEBOOKS)
+    print(f"use it by: python -m tutorial_utils --kit {options.out.name} lessons")
+    return 0
+
+
+def _use_kit(options: argparse.Namespace) -> None:
+    """Put the kit into the caches; from then on its lessons run, and no network is asked."""
+    from tutorial_utils import kit
+
+    folder = kit.use(options.kit) / "notebooks"
+    os.environ["TUTORIAL_OFFLINE"] = "1"  # for the lessons' kernels too
+    if options.run is _lessons and options.folder is None:
+        options.folder = folder
+    if options.run is None:
+        print(f"the lessons are in {folder}; copy that folder to work in it")
 
 
 def _lessons(options: argparse.Namespace) -> int:
