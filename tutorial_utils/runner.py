@@ -32,7 +32,7 @@ def run_papermill(book: Any, target: Path | str, parameters: dict[str, Any]) -> 
             progress_bar=False,
             store_widget_state=False,
             coalesce_streams=True,
-            extra_arguments=["--log-level=ERROR"],  # the kernel's own warnings are not ours
+            extra_arguments=["--log-level=CRITICAL"],  # the kernel's own warnings are not ours
         )
     except papermill.PapermillExecutionError as e:
         # cell_index counts the error note that papermill puts on top; people count cells from 1.

@@ -195,7 +195,8 @@ class Ledger:
     def task(self, run: Run, source: str) -> tuple[str, str, dict]:
         """Return the arguments of `execute` for a run, whose old record no longer counts."""
         self._entries.pop(run.file, None)
-        record = self.note | {"key": run.key, "parameters": run.parameters}
+        order = list(run.parameters)  # a notebook's metadata are kept by the alphabet
+        record = self.note | {"key": run.key, "parameters": run.parameters, "order": order}
         return source, f"{self.out}/{run.file}", record
 
     def take(self, run: Run, future: Future, source: str) -> None:
@@ -368,7 +369,8 @@ def _row(file: str, entry: Entry) -> dict[str, Any]:
         "notebook": file,
         "key": record["key"],
     }
-    given = {f"given_{n}" if n in row else n: v for n, v in record["parameters"].items()}
+    values = {name: record["parameters"][name] for name in record["order"]}
+    given = {f"given_{n}" if n in row else n: value for n, value in values.items()}
     beside = {"lesson", "peak_bytes", *row, *given}
     more = {n: v for n, v in result.items() if isinstance(v, PLAIN) and n not in beside}
     return given | row | _accuracy(result.get("val_accuracy")) | more
