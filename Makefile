@@ -23,6 +23,24 @@ test: $(READY) ## Run every test: style, package, all lessons by papermill and n
 test-fast: $(READY) ## Run the tests that run no whole lesson
 	$(BIN)/python -m pytest -m "not lessons"
 
+# Colab's versions, in an environment of their own.
+COLAB ?= .venv-colab
+COLAB_PYTHON ?= python3.12
+COLAB_BIN := $(COLAB)/bin
+COLAB_LESSONS ?= 04_freezing or 06_training
+
+test-colab: $(COLAB)/.ready ## Run the unit tests and two lessons with Colab's versions
+	$(COLAB_BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lessons"
+	$(COLAB_BIN)/python -m pytest $(SIDE_BY_SIDE) tests/test_lessons.py -k "$(COLAB_LESSONS)"
+
+$(COLAB)/.ready: binder/colab-constraints.txt binder/colab.py requirements.txt pyproject.toml
+	$(COLAB_PYTHON) -m venv $(COLAB)
+	$(COLAB_BIN)/python binder/colab.py > $(COLAB)/requirements.txt
+	$(COLAB_BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) \
+		-r $(COLAB)/requirements.txt
+	$(COLAB_BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -e .[colab]
+	touch $@
+
 lab: $(READY) ## Open JupyterLab at lesson 00
 	$(BIN)/python -m jupyterlab notebooks/00_start_here.ipynb
 
