@@ -27,10 +27,10 @@ def pattern(name: str, rng: np.random.Generator) -> Image.Image:
         "été – chequers": (x // step + y // step) % 2,
         "plain": 0 * x,
         "круги": (radius // (step // 2)) % 2,
-        "斑点": (np.hypot(x % step - step / 2, y % step - step / 2) < step / 4) * 1,
+        "斑点": np.hypot(x % step - step / 2, y % step - step / 2) < step / 4,
     }[name]
-    colours = rng.integers(0, 256, (2, 3))
-    page = colours[mask] + rng.normal(0, 12, (height, width, 3))
+    colours = np.stack((rng.integers(0, 110, 3), rng.integers(140, 256, 3)))[:: rng.choice((1, -1))]
+    page = colours[mask.astype(int)] + rng.normal(0, 12, (height, width, 3))
     return Image.fromarray(page.clip(0, 255).astype(np.uint8))
 
 
