@@ -16,7 +16,6 @@ import os
 import re
 import shutil
 import stat
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -87,14 +86,13 @@ def make(out: str | Path, lessons: str | Path, *, quiet: bool = False) -> Kit:
     files = _to_pack(pictures.root, Path(lessons))
     size = sum(path.stat().st_size for path in files.values())
     _check_space(out.parent, size, "for the kit")
-    handle, part = tempfile.mkstemp(prefix=f"{out.name}.part-", dir=out.parent)
-    os.close(handle)
+    part = out.with_name(f"{out.name}.part-{os.getpid()}")
     try:
         with _bar(quiet, "packing", size) as bar:
-            kit = _pack(Path(part), files, pictures.root.name, bar)
+            kit = _pack(part, files, pictures.root.name, bar)
         os.replace(part, out)
     finally:
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
     if not quiet:
         print(f"kit: {out.name}, {out.stat().st_size / 1e6:.0f} MB, {_contents(kit)}", flush=True)
     return kit
