@@ -280,6 +280,35 @@ def test_the_line_names_three_and_counts_the_rest(folder, capsys):
     )
 
 
+def test_large_pictures_are_decoded_small_and_once(folder, monkeypatch):
+    put(folder / "ants/large.jpg", image=picture(1, (1600, 1200)))
+    opened, sizes = data.open_picture, []
+
+    def note(path, **settings):
+        sizes.append((path.name, opened(path, **settings).size))
+        return opened(path, **settings)
+
+    monkeypatch.setattr(data, "open_picture", note)
+    found = read(folder, quiet=True)
+    split(found)
+    assert len(sizes) == len(found.files)
+    assert ("large.jpg", (200, 150)) in sizes
+
+
+def test_a_picture_that_is_taken_away_meanwhile(folder, monkeypatch):
+    opened = data.open_picture
+
+    def vanish(path, **settings):
+        if path.name == "02.png" and path.parent.name == "ants":
+            path.unlink()
+        return opened(path, **settings)
+
+    monkeypatch.setattr(data, "open_picture", vanish)
+    [problem] = read(folder, quiet=True).problems
+    assert problem.path == Path("ants/02.png")
+    assert "there is no picture" in problem.reason
+
+
 def test_names_that_are_not_unicode(folder, capsys):
     try:
         put(folder / "ants" / os.fsdecode(b"K\xe4fer.png"), 77)
@@ -289,6 +318,8 @@ def test_names_that_are_not_unicode(folder, capsys):
     reason = "its name is not Unicode: rename it"
     assert found.problems == (data.Problem(Path("ants/K\\udce4fer.png"), reason),)
     assert "K\\udce4fer.png (its name" in capsys.readouterr().out
+    put(folder / "bees" / os.fsdecode(b"K\xe4fer") / "a.png", 79)
+    assert read(folder, quiet=True).problems[1].path == Path("bees/K\\udce4fer/a.png")
     put(folder / os.fsdecode(b"K\xe4fer") / "a.png", 78)
     with pytest.raises(ValueError, match=r"name of the folder 'K\\\\udce4fer' is not Unicode"):
         read(folder)
@@ -371,7 +402,7 @@ def test_a_class_without_pictures(folder):
     for name in ("1.HEIC", "2.HEIC", "notes"):
         (folder / "flies" / name).write_bytes(b"x")
     text = refused(folder)
-    assert text.startswith(f"{start} (but 2 .HEIC files, 1 files without an ending): put some")
+    assert text.startswith(f"{start} (but .HEIC files: 2, files without an ending: 1): put some")
     assert text.endswith("or take it away")
 
 
@@ -601,6 +632,8 @@ def test_features_are_kept_by_the_pictures_contents(folder):
     again = features.extract(backbone, found.dataset([0, 5], TO_TENSOR), quiet=True)
     assert again.reused
     assert not features.extract(backbone, found.dataset([5, 0], TO_TENSOR), quiet=True).reused
+    small = found.dataset([0, 5], TO_TENSOR, least_side=8)
+    assert not features.extract(backbone, small, quiet=True).reused
     put(folder / "ants/00.png", 12345)
     changed = features.extract(backbone, found.dataset([0, 5], TO_TENSOR), quiet=True)
     assert not changed.reused
@@ -998,6 +1031,7 @@ def divisible(labels, units):
         ([0, 0, 0, 1, 1, 2, 2, 3, 3], [(0, 1, 3), (2, 5)]),
         ([0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 3], [(0, 2, 4, 9, 10), (1, 3, 5, 8)]),
         ([0, 0, 1, 1, 2, 2, 3, 3, 3, 3], [(1, 3, 6, 7, 8), (0, 2, 5)]),
+        ([0, 0, 0, 0, 1, 1, 2, 2, 3, 3], [(1, 4, 7), (0, 3, 9), (6, 8)]),
     ],
 )
 def test_a_way_is_found_where_there_is_one(grouped, labels, groups):

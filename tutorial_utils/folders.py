@@ -301,7 +301,10 @@ def duplicates(collection: Collection, *, distance: int = 6) -> tuple[tuple[int,
 def conflicts(
     collection: Collection, groups: Iterable[Sequence[int]]
 ) -> tuple[tuple[int, ...], ...]:
-    """Return those groups of near-duplicates that hold more than one class: a label is wrong."""
+    """Return those groups of near-duplicates that hold more than one class.
+
+    Where the pictures of such a group are one picture, a label is wrong.
+    """
     return tuple(tuple(group) for group in groups if len({collection.labels[i] for i in group}) > 1)
 
 
@@ -482,7 +485,7 @@ def _kind(path: Path) -> str:
 def _holds(files: list[Path]) -> str:
     """Say in brackets which other files a folder holds, if any."""
     kinds = Counter(_kind(path) for path in files)
-    text = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(3))
+    text = ", ".join(f"{kind}: {count}" for kind, count in kinds.most_common(3))
     return f" (but {text})" if text else ""
 
 
@@ -666,7 +669,7 @@ def _look_through(root: Path, entries: list[_Entry], quiet: bool) -> list[Look |
     found = []
     bar = places.progress_bar(quiet, total=len(entries), desc="looking", unit="picture")
     with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(WORKERS) as pool, bar:
-        jobs = pool.map(lambda entry: _try(root / entry.path), entries)
+        jobs = pool.map(lambda entry: _try(root, entry.path), entries)
         with contextlib.closing(jobs):  # an interrupt cancels those that are still to come
             for look in jobs:
                 found.append(look)
@@ -674,15 +677,16 @@ def _look_through(root: Path, entries: list[_Entry], quiet: bool) -> list[Look |
     return found
 
 
-def _try(path: Path) -> Look | str:
+def _try(root: Path, file: Path) -> Look | str:
     """Look at a picture, or say why it cannot be used."""
-    if _shown(path.name) != path.name:
+    path = root / file
+    if _shown(file) != file.as_posix():
         return "its name is not Unicode: rename it"
     if not os.path.isfile(path):
         return "not a file" if os.path.lexists(path) else "there is no such file"
     try:
         return _look(path)
-    except ValueError as error:
+    except (ValueError, OSError) as error:  # the latter if it was taken away meanwhile
         return data._reason(error.__cause__ or error)
 
 
