@@ -19,6 +19,7 @@ from tutorial_utils.sweeps import sweep as sweep
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
+TRAIN_HEAD = ROOT / "tutorial_utils" / "assets" / "train_head.ipynb"  # made for sweeps: lesson 13
 COLUMNS = ["lesson", "status", "seconds", "peak_gib", "pictures", "weights", "val_accuracy"]
 
 
