@@ -58,7 +58,7 @@ def test_a_folder_of_five_classes_goes_through_whole(tmp_path):
     (root / CLASSES[1] / ".hidden.jpg").write_bytes(whole)
     (root / CLASSES[1] / "notes.txt").write_text("mine")
     with Image.open(root / CLASSES[3] / "Bild 0.jpg") as picture:
-        picture.resize((60, 50)).save(root / CLASSES[3] / "Bild 0 copy.png")
+        picture.reduce(2).save(root / CLASSES[3] / "Bild 0 copy.png")
     before = sorted(root.rglob("*"))
     done = tmp_path / "done.ipynb"
     row = experiments.run_notebook(NOTEBOOK, done, SHORT | {"folder": str(root)})
@@ -80,25 +80,17 @@ def test_a_folder_of_five_classes_goes_through_whole(tmp_path):
     assert sorted(root.rglob("*")) == before, "the lesson changed the folder"
 
 
-@pytest.mark.parametrize("changed", ["single", "copies", "one class", "missing"])
+@pytest.mark.parametrize("changed", ["single", "missing"])
 def test_a_folder_that_will_not_do_stops_the_lesson_with_the_reason(changed, tmp_path):
     root = album(tmp_path / "set", CLASSES[:2], each=4)
     said = {
         "single": "the class 'lonely' has a single picture",
-        "copies": "near-duplicates of each other",
-        "one class": "has 1 class",
         "missing": "folder must be a folder that exists",
     }[changed]
-    if changed in ("single", "copies"):
-        (root / "lonely").mkdir()
-        for number in range(1 if changed == "single" else 3):
-            picture = pattern("круги", np.random.default_rng(1))
-            picture.save(root / "lonely" / f"{number}.png")
-    elif changed == "one class":
-        (root / CLASSES[1]).rename(tmp_path / "elsewhere")
-    given = str(root / "nowhere") if changed == "missing" else str(root)
-    out = tmp_path / "out.ipynb"
-    row = experiments.run_notebook(NOTEBOOK, out, SHORT | {"folder": given})
+    (root / "lonely").mkdir()
+    pattern("круги", np.random.default_rng(1)).save(root / "lonely" / "1.png")
+    given = root / "nowhere" if changed == "missing" else root
+    row = experiments.run_notebook(NOTEBOOK, tmp_path / "out.ipynb", SHORT | {"folder": str(given)})
     assert row["status"] == "error"
     assert said in row["error"]
     assert row["result"] == {}
