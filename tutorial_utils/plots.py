@@ -395,7 +395,11 @@ def curves(histories: Mapping[str, pandas.DataFrame], *, title: str) -> Figure:
     for axes in panels:
         axes.grid(alpha=0.3)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    panels[1].legend(fontsize=8)
+    if len(histories) < 3:
+        panels[1].legend(fontsize=8)
+    else:  # it would cover the lines
+        lines = panels[1].get_legend_handles_labels()
+        figure.legend(*lines, loc="outside lower center", ncols=4, fontsize=9)
     figure.suptitle(title)
     return figure
 
@@ -487,7 +491,7 @@ def bands(rows: Sequence[Mapping], *, title: str) -> Figure:
     axes.set(title=title, xlabel="training pictures, log scale (band: 95% interval of one run)")
     axes.set_ylabel("validation accuracy (fraction right)")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)  # covers no band
     return figure
 
 
