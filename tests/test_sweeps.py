@@ -160,11 +160,24 @@ def test_two_grids_in_one_folder_stand_in_one_table(tiny, tmp_path, quick):
     assert not (tmp_path / "stale.csv").exists()
 
 
+def test_a_run_of_another_grid_is_known_again_in_any_order(tiny, tmp_path, quick):
+    first = sweep(tiny, {"number": [0, 2], "name": ["x"]}, tmp_path)
+    assert first["notebook"][1].startswith("runs/number=2-")
+    before = files(tmp_path)
+    second = sweep(tiny, {"name": ["x", "y"], "number": [0, 2]}, tmp_path)
+    after = files(tmp_path)
+    assert list(second["notebook"][:2]) == list(first["notebook"])
+    assert second["notebook"][3].startswith("runs/name=y_number=2-")
+    changed = [f"runs/{name}" for name in before if after[name] != before[name]]
+    assert changed == [first["notebook"][0]], "the failed one is tried again in its place"
+    assert len(after) == 4
+
+
 def test_whole_numbers_stay_whole_where_another_grid_has_none(tiny, tmp_path, quick):
     sweep(tiny, {"number": [1, 2]}, tmp_path)
     sweep(tiny, {"name": ["x"]}, tmp_path)
     text = (tmp_path / "results.csv").read_text(encoding="utf-8")
-    assert "1.0," not in text.replace("1.0,0.0", "")
+    assert "\nx,,ok" in text and "\n,1,ok" in text
     assert list(pandas.read_parquet(tmp_path / "results.parquet")["number"].dropna()) == [1, 2]
 
 

@@ -41,19 +41,23 @@ class Run(NamedTuple):
 
     Attributes:
         parameters: what the notebook is given, by name.
+        shown: those of them that differ from run to run, for names and lines.
         key: SHA-256 over the notebook's code, the parameters, this package's code and torch's
             version.
-        file: where the executed notebook goes, within the folder of results.
+        file: where the executed notebook goes, within the folder of results; a run that is there
+            under another name, from another grid, keeps that.
     """
 
     parameters: dict[str, Any]
+    shown: dict[str, Any]
     key: str
     file: str
 
 
 class Entry(NamedTuple):
-    """A finished run: its record, and what the notebook reported."""
+    """A finished run: its notebook's file, its record, and what the notebook reported."""
 
+    file: str
     record: dict
     result: dict
 
@@ -176,34 +180,37 @@ class Ledger:
     def __init__(self, out: Path | str, note: dict) -> None:
         self.out = str(out) if runner.remote(out) else str(Path(out).absolute())
         self.note = note
-        self._entries: dict[str, Entry] = {}  # by file
+        self._entries: dict[str, Entry] = {}  # by key
+        self._files: dict[str, str] = {}  # by key
         if not runner.remote(out):
             Path(self.out, "runs").mkdir(parents=True, exist_ok=True)
         self.look()
 
     def look(self) -> None:
         """Read the runs that are not known yet, such as those of another sweep beside."""
+        known = {entry.file for entry in self._entries.values()}
         for name in runner.names(f"{self.out}/runs"):
-            if name.endswith(".ipynb") and f"runs/{name}" not in self._entries:
+            if name.endswith(".ipynb") and f"runs/{name}" not in known:
                 self._read(f"runs/{name}")
 
     def status(self, run: Run) -> str | None:
         """Return "ok", "error", or None if the run is not finished."""
-        found = self._entries.get(run.file)
-        return found.record["status"] if found and found.record["key"] == run.key else None
+        found = self._entries.get(run.key)
+        return found.record["status"] if found else None
 
     def task(self, run: Run, source: str) -> tuple[str, str, dict]:
         """Return the arguments of `execute` for a run, whose old record no longer counts."""
-        self._entries.pop(run.file, None)
+        self._entries.pop(run.key, None)
         order = list(run.parameters)  # a notebook's metadata are kept by the alphabet
         record = self.note | {"key": run.key, "parameters": run.parameters, "order": order}
-        return source, f"{self.out}/{run.file}", record
+        return source, f"{self.out}/{self._files.setdefault(run.key, run.file)}", record
 
     def take(self, run: Run, future: Future, source: str) -> None:
         """Enter a run that has ended, well or not."""
         _, target, record = self.task(run, source)
+        file = self._files[run.key]
         failure = future.exception()
-        if failure is None and not self._read(run.file):
+        if failure is None and not self._read(file):
             failure = FileNotFoundError(
                 f"the run has ended, but its notebook is not in {self.out} as seen from here: "
                 "other machines need a folder that all share, or an address such as s3://"
@@ -212,30 +219,30 @@ class Ledger:
             record |= runner.ending(f"{type(failure).__name__}: {failure}")
             record |= {"started": time.time(), "wall_s": None}
             runner.sign(source, target, record)
-            self._entries[run.file] = Entry(record, {})
+            self._entries[run.key] = Entry(file, record, {})
 
     def line(self, run: Run) -> str:
         """Return one line for people about a run that has ended."""
-        row = _row(run.file, self._entries[run.file])
-        name = " ".join(f"{name}={value}" for name, value in run.parameters.items()) or "run"
+        row = _row(self._entries[run.key])
+        name = " ".join(f"{name}={value}" for name, value in run.shown.items()) or "run"
         scores = [f"{k} {v:.3f}" for k, v in row.items() if k.startswith("val_acc") and v == v]
         end = row["error"] or ", ".join([f"{row['seconds']:.1f} s", *scores])
         return f"{name}: {row['status']}, {end}"
 
     def table(self, runs: Iterable[Run]) -> pandas.DataFrame:
         """Return the rows of these runs."""
-        return _frame({run.file: self._entries[run.file] for run in runs})
+        return _frame([self._entries[run.key] for run in runs])
 
     def write(self, runs: Sequence[Run]) -> None:
         """Write the tables anew, these runs first."""
-        order = {run.file: place for place, run in enumerate(runs)}
-        files = sorted(
-            self._entries,
-            key=lambda file: (order.get(file, len(order)), self._entries[file].record["started"]),
-        )
-        entries = {file: self._entries[file] for file in files}
-        stale = {file: entry for file, entry in entries.items() if self._stale(entry.record)}
-        fresh = {file: entry for file, entry in entries.items() if file not in stale}
+        order = {run.key: place for place, run in enumerate(runs)}
+
+        def place(entry: Entry) -> tuple[int, float]:
+            return order.get(entry.record["key"], len(order)), entry.record["started"]
+
+        entries = sorted(self._entries.values(), key=place)
+        fresh = [entry for entry in entries if not self._stale(entry.record)]
+        stale = [entry for entry in entries if self._stale(entry.record)]
         for name, part in (("results", fresh), ("stale", stale)):
             if part:
                 frame = _frame(part)
@@ -248,8 +255,10 @@ class Ledger:
     def _read(self, file: str) -> bool:
         book = runner.load(f"{self.out}/{file}")
         record = dict(book.metadata.get(runner.RECORD, {})) if book else {}
-        if record:
-            self._entries[file] = Entry(record, reported(book))
+        known = self._entries.get(record.get("key", ""))
+        if record and not (known and known.record["status"] == "ok"):
+            self._entries[record["key"]] = Entry(file, record, reported(book))
+            self._files[record["key"]] = file
         return bool(record)
 
 
@@ -294,11 +303,14 @@ def _plan(notebook: Path | str, grid: Mapping[str, Iterable]) -> tuple[str, list
     book = nbformat.reads(source, as_version=4)
     cells = [cell.source for cell in book.cells if cell.cell_type == "code"]
     code = _digest([cells, _package(), version("torch")])
+    varied = [name for name, values in lists.items() if len(values) > 1] or list(lists)
     runs = []
     for values in itertools.product(*lists.values()):
         parameters = dict(zip(lists, values, strict=True))
         key = _digest([code, parameters])
-        runs.append(Run(parameters, key, f"runs/{_short(parameters)}-{key[:10]}.ipynb"))
+        shown = {name: parameters[name] for name in varied}
+        file = f"runs/{_short(shown)}-{key[:10]}.ipynb"
+        runs.append(Run(parameters, shown, key, file))
     return nbformat.writes(book), runs, {"of": Path(notebook).stem, "code": code}
 
 
@@ -352,8 +364,8 @@ def _printer(quiet: bool) -> Callable[[str], None]:
     return (lambda text: None) if quiet else (lambda text: tqdm.write(text))
 
 
-def _row(file: str, entry: Entry) -> dict[str, Any]:
-    record, result = entry
+def _row(entry: Entry) -> dict[str, Any]:
+    file, record, result = entry
     seconds, wall = result.get("seconds"), record["wall_s"]
     versions = result.get("versions", {}).items()
     row = {
@@ -387,13 +399,13 @@ def _number(*values: float | None) -> float:
     return float(next((value for value in values if value is not None), NAN))
 
 
-def _frame(entries: Mapping[str, Entry]) -> pandas.DataFrame:
-    rows = [_row(file, entry) for file, entry in entries.items()]
+def _frame(entries: Sequence[Entry]) -> pandas.DataFrame:
+    rows = [_row(entry) for entry in entries]
     names = dict.fromkeys(name for row in rows for name in row)
     fixed = [*OUTCOME, *ORIGIN, *ENDING]
     given = dict.fromkeys(
         name
-        for row, entry in zip(rows, entries.values(), strict=True)
+        for row, entry in zip(rows, entries, strict=True)
         for name in list(row)[: len(entry.record["parameters"])]
     )
     more = [name for name in names if name not in given and name not in fixed]
