@@ -30,6 +30,7 @@ def run_papermill(book: Any, target: Path | str, parameters: dict[str, Any]) -> 
             str(target),
             parameters,
             progress_bar=False,
+            start_timeout=180,  # seconds: many kernels that start at once are slow
             store_widget_state=False,
             coalesce_streams=True,
             extra_arguments=["--log-level=CRITICAL"],  # the kernel's own warnings are not ours
