@@ -2,8 +2,8 @@
 
 Modules, from the ground floor up; each imports only from floors below:
 places, sketchbook, history, fastpass, checks, runner, workers | data, models, checkpoints, store |
-features, training, evaluation, folders, kit | plots, lesson, rowspace, attribution,
-classifier, heat | sweeps | experiments.
+features, training, evaluation, folders, kit | plots, lesson, rowspace, attribution, splits,
+classifier | heat, sweeps | experiments.
 They load when first used, so that ``import tutorial_utils`` costs next to nothing.
 """
 
@@ -31,6 +31,7 @@ __all__ = [
     "rowspace",
     "runner",
     "sketchbook",
+    "splits",
     "store",
     "sweeps",
     "training",

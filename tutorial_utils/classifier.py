@@ -437,7 +437,7 @@ def _prepared(preset: ImageClassification, path: Path) -> Tensor | str:
     except FileNotFoundError:
         return "there is no such file"
     except (OSError, ValueError) as error:
-        return data._reason(error.__cause__ or error)
+        return data.reason(error.__cause__ or error)
 
 
 def _too_long(preset: ImageClassification, picture: Image.Image) -> str | None:

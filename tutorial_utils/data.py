@@ -247,7 +247,7 @@ def open_picture(path: str | Path, *, least_side: int | None = None) -> Image.Im
         return _read(path, least_side=least_side)
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         raise ValueError(
-            f"{path} cannot be used as a picture: {_reason(error)}. Replace it or take it out of "
+            f"{path} cannot be used as a picture: {reason(error)}. Replace it or take it out of "
             f"the folder; data.audit lists all such files"
         ) from error
 
@@ -580,7 +580,7 @@ def _fault(path: Path) -> str | None:
         with warnings.catch_warnings(action="ignore"):  # what matters is in the reason
             _read(path, least_side=1)
     except Exception as error:  # Pillow raises nearly anything for a damaged file
-        return _reason(error)
+        return reason(error)
     return None
 
 
@@ -639,7 +639,7 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Say in a few words why a picture cannot be read."""
     if isinstance(error, _Unusable):
         return str(error)
