@@ -2,11 +2,12 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -234,6 +235,40 @@ def test_a_run_that_a_cluster_asks_for_twice_is_done_once(tiny, tmp_path, quick)
     record = {"key": table["key"][0], "parameters": {"number": 2}}
     runner.execute(source, str(tmp_path / table["notebook"][0]), record)
     assert files(tmp_path) == before
+
+
+class GivesUp(Executor):
+    """An executor that cancels what it is given, as a cluster does that is shut down."""
+
+    def submit(self, function, /, *args, **more):
+        future = Future()
+        future.cancel()
+        future.set_running_or_notify_cancel()
+        return future
+
+
+class LosesFiles(Executor):
+    """An executor whose machines do not see the folder of results."""
+
+    def submit(self, function, /, *args, **more):
+        future = Future()
+        future.set_result(None)
+        return future
+
+
+@pytest.mark.parametrize(
+    ("executor", "said"),
+    [
+        (GivesUp(), "CancelledError: the executor gave up the run; ask again"),
+        (LosesFiles(), "FileNotFoundError: .* other machines need a folder that all share"),
+    ],
+)
+def test_an_executor_that_fails_makes_error_rows(executor, said, tiny, tmp_path, quick):
+    table = experiments.sweep(tiny, {"number": [1, 2]}, tmp_path, executor=executor, quiet=True)
+    assert list(table["status"]) == ["error", "error"]
+    assert re.match(said, table["error"][0])
+    again = sweep(tiny, {"number": [1, 2]}, tmp_path)
+    assert list(again["status"]) == ["ok", "ok"]
 
 
 def test_accuracies_of_several_networks_get_a_column_each(tiny, tmp_path, quick, monkeypatch):

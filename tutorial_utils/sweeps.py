@@ -16,7 +16,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import CancelledError, Executor, Future, as_completed
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -209,7 +209,8 @@ class Ledger:
         """Enter a run that has ended, well or not."""
         _, target, record = self.task(run, source)
         file = self._files[run.key]
-        failure = future.exception()
+        lost = CancelledError("the executor gave up the run; ask again, and it is tried again")
+        failure = lost if future.cancelled() else future.exception()
         if failure is None and not self._read(file):
             failure = FileNotFoundError(
                 f"the run has ended, but its notebook is not in {self.out} as seen from here: "
