@@ -164,7 +164,7 @@ def test_an_error_leaves_nothing():
     with pytest.raises(RuntimeError, match="half way"):
         places.keep("things", fail)
     assert places.kept("things") is None
-    assert [path.name for path in places.cache_path().iterdir()] == ["things.lock"]
+    assert {path.name for path in places.cache_path().iterdir()} <= {"things.lock"}
     assert places.keep("things", fill)
 
 
