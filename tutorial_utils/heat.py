@@ -22,7 +22,7 @@ __all__ = ["overlay", "rows", "scatter"]
 
 GREY = np.array((0.299, 0.587, 0.114))  # how bright the eye finds red, green and blue
 OPACITY = 0.6
-EVERY_OWN = "heat, as a share of the map's highest"
+EVERY_OWN = "share of the map's\nhighest heat"
 
 
 def overlay(
@@ -58,7 +58,7 @@ def overlay(
     signed = values.min() < 0
     most = float(np.abs(values).max()) or 1.0
     look = {"cmap": "PuOr_r" if signed else "viridis", "norm": Normalize(-most * signed, most)}
-    figure = Figure(figsize=(inches * len(pictures) + 0.8, 2 * inches + 0.9), layout="constrained")
+    figure = Figure(figsize=(inches * len(pictures) + 0.8, 2 * inches + 0.75), layout="constrained")
     grid = figure.subplots(2, len(pictures), squeeze=False)
     for place, (upper, lower) in enumerate(grid.T):
         upper.imshow(pictures[place])
@@ -71,7 +71,7 @@ def overlay(
     for axes in grid.flat:
         axes.set_axis_off()
     bar = figure.colorbar(ScalarMappable(**look), ax=grid[1, :].tolist(), pad=0.01, aspect=12)
-    bar.set_label((label or EVERY_OWN).replace(", ", ",\n"), fontsize=7)
+    bar.set_label(label or EVERY_OWN, fontsize=8)
     bar.ax.tick_params(labelsize=7)
     figure.suptitle(title)
     return figure
