@@ -24,6 +24,7 @@ NAMES = [
     "10_fine_tuning",
     "11_what_it_sees",
     "12_your_own_classes",
+    "13_one_run",
 ]
 # How learners are talked to: no hype, no haste.
 HYPE = re.compile(r"\b(amazing|awesome|incredible|simply|obviously|powerful|magic|easy)\b", re.I)

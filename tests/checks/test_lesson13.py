@@ -1,0 +1,216 @@
+"""Tests of the checks of lesson 13: right answers, the usual slips, stubs, nonsense."""
+
+import re
+import statistics
+
+import numpy
+import pytest
+import torch
+from scipy import stats
+
+from tutorial_utils.checks.lesson13 import best_of, choose_rate, mean_interval
+
+CHECKS = [mean_interval, best_of, choose_rate]
+NONSENSE = ["an answer", 3, [1, 2], lambda *given: 1 / 0, lambda: 1, lambda *given: [{}]]
+
+
+def said(verdict, state, text=""):
+    assert verdict.state == state, verdict.text
+    assert re.search(text, verdict.text), verdict.text
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_a_stub_is_open(check):
+    said(check(...), "open", "not answered yet")
+    said(check(lambda *given: ...), "open", "not answered yet")
+    said(check(lambda *given: None), "open", "not answered yet")
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE, ids=range(len(NONSENSE)))
+@pytest.mark.parametrize("check", CHECKS)
+def test_nonsense_is_wrong_and_raises_nothing(check, nonsense):
+    said(check(nonsense), "wrong", "not yet: .*Hint: ")
+
+
+# mean_interval
+
+
+def by_hand(accuracies):
+    n, mean = len(accuracies), statistics.mean(accuracies)
+    half = stats.t.ppf(0.975, n - 1) * statistics.stdev(accuracies) / n**0.5
+    return mean - half, mean + half
+
+
+def by_numpy(accuracies):
+    values = numpy.array(accuracies)
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / numpy.sqrt(len(values))
+    return numpy.array([values.mean() - half, values.mean() + half])
+
+
+def by_torch(accuracies):
+    values = torch.tensor(accuracies, dtype=torch.float64)
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std() / len(values) ** 0.5
+    return [values.mean() - half, values.mean() + half]
+
+
+def by_scipy(accuracies):
+    return stats.ttest_1samp(accuracies, 0).confidence_interval(0.95)
+
+
+@pytest.mark.parametrize("answer", [by_hand, by_numpy, by_torch, by_scipy])
+def test_an_interval_of_a_mean(answer):
+    said(mean_interval(answer), "right", "two seeds say little")
+
+
+def around(half):
+    """Return an answer whose interval reaches `half(n, standard deviation)` to each side."""
+
+    def answer(accuracies):
+        n, mean = len(accuracies), statistics.mean(accuracies)
+        width = half(n, statistics.stdev(accuracies))
+        return mean - width, mean + width
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (around(lambda n, s: 1.96 * s / n**0.5), "1.96 holds for many values"),
+        (around(lambda n, s: stats.norm.ppf(0.975) * s / n**0.5), "1.96 holds for many"),
+        (around(lambda n, s: stats.t.ppf(0.975, n - 1) * s), "a mean of n varies less"),
+        (around(lambda n, s: s), "how far single runs scatter"),
+        (around(lambda n, s: s / n**0.5), "two thirds, not 95%"),
+        (around(lambda n, s: stats.t.ppf(0.95, n - 1) * s / n**0.5), "2.5% lie on each side"),
+        (around(lambda n, s: stats.t.ppf(0.975, n) * s / n**0.5), "n - 1 degrees of freedom"),
+        (
+            around(lambda n, s: stats.t.ppf(0.975, n - 1) * s * (n - 1) ** 0.5 / n),
+            "divide the sum of squares by n - 1",
+        ),
+        (around(lambda n, s: 7 * s), "over the root of n"),
+        (lambda values: by_hand(values)[::-1], "comes second"),
+        (lambda values: by_hand(values)[0], "two numbers are asked for"),
+        (lambda values: (min(values), max(values) + 0.1), "equally far to both sides"),
+        (lambda values: (float("nan"), 1.0), "not both are finite"),
+    ],
+)
+def test_slips_of_an_interval(answer, text):
+    said(mean_interval(answer), "wrong", text)
+
+
+# best_of
+
+
+def by_binomial(runs, accuracy, pictures):
+    count = torch.full((10_000, runs), float(pictures))
+    right = torch.binomial(count, torch.full_like(count, accuracy))
+    return right.max(dim=1).values.mean() / pictures
+
+
+def by_coins(runs, accuracy, pictures):
+    rounds = numpy.random.default_rng(0).binomial(pictures, accuracy, (10_000, runs))
+    return rounds.max(axis=1).mean() / pictures
+
+
+def by_sum(runs, accuracy, pictures):
+    below = stats.binom.cdf(numpy.arange(pictures), pictures, accuracy)
+    return float((1 - below**runs).sum() / pictures)
+
+
+@pytest.mark.parametrize("answer", [by_binomial, by_coins, by_sum])
+def test_the_best_of_many(answer):
+    said(best_of(answer), "right", "the more the best of them flatters")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (lambda runs, accuracy, pictures: accuracy, "what each run is worth"),
+        (lambda r, a, p: 1 - by_sum(r, 1 - a, p), "what the worst of them shows"),
+        (lambda r, a, p: by_sum(r, a, p) * p, "divide the right answers by the pictures"),
+        (lambda r, a, p: by_sum(r, a, p) + 0.02, "take the best of a round"),
+        (
+            lambda r, a, p: torch.binomial(torch.full((r,), float(p)), torch.tensor(a)).max() / p,
+            "called twice|take the best of a round",
+        ),
+        (lambda r, a, p: [0.9, 0.9], "one fraction"),
+    ],
+)
+def test_slips_of_the_best(answer, text):
+    said(best_of(answer), "wrong", text)
+
+
+def test_the_callers_tosses_are_not_disturbed():
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    best_of(by_binomial)
+    assert torch.equal(torch.rand(2), expected)
+
+
+# choose_rate
+
+
+def by_mean(table):
+    groups = table.groupby("lr")
+    failed = groups["status"].apply(lambda status: (status == "error").mean())
+    means = groups["val_accuracy"].mean()[failed <= 0.5]
+    return means.idxmax()
+
+
+def by_loop(table):
+    means = {}
+    for lr in table["lr"].unique():
+        runs = table[table["lr"] == lr]
+        good = runs[runs["status"] == "ok"]["val_accuracy"]
+        if 2 * len(good) >= len(runs):
+            means[lr] = good.mean()
+    return max(means, key=means.get)
+
+
+@pytest.mark.parametrize("answer", [by_mean, by_loop])
+def test_a_rate(answer):
+    said(choose_rate(answer), "right", "a lucky seed does not")
+
+
+def by(how, fill=None):
+    def answer(table):
+        scores = table["val_accuracy"] if fill is None else table["val_accuracy"].fillna(fill)
+        return getattr(scores.groupby(table["lr"]), how)().idxmax()
+
+    return answer
+
+
+def strict(table):
+    failed = (table["status"] == "error").groupby(table["lr"]).mean()
+    return table.groupby("lr")["val_accuracy"].mean()[failed < 0.5].idxmax()
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (lambda table: table.loc[table["val_accuracy"].idxmax(), "lr"], "best single run"),
+        (by("max"), "best single run"),
+        (by("mean", fill=0.0), "which is not an accuracy of 0"),
+        (by("mean"), "one lucky seed"),
+        (strict, "not more than half"),
+        (lambda table: table["val_accuracy"].max(), "the rate is asked for"),
+        (lambda table: table["val_accuracy"].idxmax(), "the rate is asked for"),
+        (lambda table: table.groupby("lr")["val_accuracy"].mean().idxmin(), "best single run"),
+        (lambda table: table, "a number is asked for"),
+    ],
+)
+def test_slips_of_a_rate(answer, text):
+    said(choose_rate(answer), "wrong", text)
+
+
+def test_sums_are_no_means():
+    def by_sum_of_good(table):
+        good = table[table["status"] == "ok"]
+        sums = good.groupby("lr")["val_accuracy"].sum()
+        failed = (table["status"] == "error").groupby(table["lr"]).mean()
+        if not failed.any():
+            return sums[failed <= 0.5].idxmax()
+        return by_mean(table)
+
+    said(choose_rate(by_sum_of_good), "wrong", "take means, not sums")
