@@ -12,7 +12,7 @@ from tutorial_utils import experiments, lesson
 
 ROOT = Path(__file__).resolve().parent.parent
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-SHORT = {"epochs": 2, "source": "drawn"}
+SHORT = {"epochs": 2, "source": "drawn", "seeds": 2}
 
 pytestmark = pytest.mark.lessons
 every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
