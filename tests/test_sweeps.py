@@ -1,6 +1,7 @@
 """Sweeps: every combination once, failures kept, nothing finished done twice or lost."""
 
 import contextlib
+import functools
 import os
 import re
 import signal
@@ -422,7 +423,11 @@ def test_ctrl_c_keeps_what_is_finished_and_a_second_call_does_the_rest(tiny, tmp
     out = tmp_path / "out"
     command = [sys.executable, "-c", COMMAND, "sweep", str(tiny), "--out", str(out)]
     command += ["-p", "number=1,2,3", "-p", "wait_s=1.0"]
-    running = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    # A shell's background jobs ignore Ctrl-C, and so would what they start.
+    hears = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    running = subprocess.Popen(
+        command, cwd=ROOT, stderr=subprocess.PIPE, text=True, preexec_fn=hears
+    )
     wait_for(lambda: (out / "results.csv").exists(), 120)
     family = psutil.Process(running.pid).children(recursive=True)
     assert family
