@@ -1,9 +1,9 @@
 """What the lessons of "Ants and Bees" share.
 
 Modules, from the ground floor up; each imports only from floors below:
-places, sketchbook, history, fastpass, checks, runner, workers | data, models, checkpoints, store |
-features, training, evaluation, folders, kit | plots, lesson, rowspace, attribution, splits,
-classifier | heat, sweeps | experiments.
+places, sketchbook, history, fastpass, checks, runner, workers, canvas, controls | data, models,
+checkpoints, store | features, training, evaluation, folders, kit, stepcost | plots, lesson,
+rowspace, attribution, splits, classifier | heat, sweeps, tracing, views | experiments, widgets.
 They load when first used, so that ``import tutorial_utils`` costs next to nothing.
 """
 
@@ -12,9 +12,11 @@ import importlib
 __version__ = "0.1.0"
 __all__ = [
     "attribution",
+    "canvas",
     "checkpoints",
     "checks",
     "classifier",
+    "controls",
     "data",
     "evaluation",
     "experiments",
@@ -32,9 +34,13 @@ __all__ = [
     "runner",
     "sketchbook",
     "splits",
+    "stepcost",
     "store",
     "sweeps",
+    "tracing",
     "training",
+    "views",
+    "widgets",
     "workers",
 ]
 

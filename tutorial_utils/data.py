@@ -12,6 +12,7 @@ Sources:
 
 import contextlib
 import functools
+import io
 import os
 import warnings
 from collections.abc import Callable
@@ -45,6 +46,8 @@ LANDMARK = Path("train/ants/0013035.jpg")
 MAX_PIXELS = 60_000_000
 # What files with a picture's name really hold. Pillow knows more, some of which start programs.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# The kinds of picture that a HEIF file may say it is, of those that Pillow does not read.
+HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 LAYOUT = "expected are train/<class>/ and val/<class>/ with pictures in them"
 
 
@@ -249,6 +252,35 @@ def open_picture(path: str | Path, *, least_side: int | None = None) -> Image.Im
         raise ValueError(
             f"{path} cannot be used as a picture: {reason(error)}. Replace it or take it out of "
             f"the folder; data.audit lists all such files"
+        ) from error
+
+
+def read_picture(content: bytes, name: str) -> Image.Image:
+    """Open a picture that came as bytes, e.g. by an upload, as `open_picture` opens a file.
+
+    Args:
+        content: the whole file.
+        name: what it is called, for messages.
+
+    Returns:
+        The picture, mode "RGB".
+
+    Raises:
+        ValueError: if it is not a picture that can be read.
+    """
+    kinds = "JPEG, PNG, WebP, GIF, BMP or TIFF"
+    if content[4:8] == b"ftyp" and content[8:12] in HEIC:
+        raise ValueError(
+            f"{name} is a HEIC photograph, as telephones take them, which cannot be read here: "
+            f"save it as JPEG and try again"
+        )
+    if not content:
+        raise ValueError(f"{name} is empty, 0 bytes: give a picture, {kinds}")
+    try:
+        return _decoded(io.BytesIO(content))
+    except Exception as error:  # Pillow raises nearly anything for a damaged file
+        raise ValueError(
+            f"{name} cannot be used as a picture: {reason(error)}. Give another, {kinds}"
         ) from error
 
 
@@ -597,7 +629,12 @@ def _read(path: Path, *, least_side: int | None = None) -> Image.Image:
         raise _Unusable("not a file")
     if path.stat().st_size == 0:
         raise _Unusable("empty, 0 bytes")
-    with Image.open(path, formats=FORMATS) as picture:
+    return _decoded(path, least_side=least_side)
+
+
+def _decoded(file: Path | io.BytesIO, *, least_side: int | None = None) -> Image.Image:
+    """Decode what is known to be there."""
+    with Image.open(file, formats=FORMATS) as picture:
         width, height = picture.size
         if width * height > MAX_PIXELS:
             raise _Unusable(
