@@ -12,7 +12,9 @@ from tutorial_utils.__main__ import main
 
 PACKAGE = Path(tutorial_utils.__file__).parent
 FLOORS = {
+    "canvas": 0,
     "checks": 0,
+    "controls": 0,
     "fastpass": 0,
     "history": 0,
     "places": 0,
@@ -28,6 +30,7 @@ FLOORS = {
     "evaluation": 2,
     "folders": 2,
     "kit": 2,
+    "stepcost": 2,
     "attribution": 3,
     "classifier": 3,
     "heat": 4,
@@ -36,7 +39,10 @@ FLOORS = {
     "rowspace": 3,
     "lesson": 3,
     "sweeps": 4,
+    "tracing": 4,
+    "views": 4,
     "experiments": 5,
+    "widgets": 5,
     "__main__": 6,
 }
 
