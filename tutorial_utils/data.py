@@ -17,7 +17,7 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import NamedTuple
 
@@ -308,17 +308,35 @@ def loader(dataset: Dataset, *, batch_size: int = 20, shuffle: bool = False) -> 
     return DataLoader(dataset, batch_size=int(batch_size), shuffle=shuffle)
 
 
-def augmented(preset: ImageClassification) -> v2.Compose:
+def augmented(
+    preset: ImageClassification,
+    *,
+    least_area: float = 0.5,
+    flip: float = 0.5,
+    brightness: float = 0.2,
+    contrast: float = 0.2,
+    saturation: float = 0.2,
+) -> v2.Compose:
     """Return a training transform that varies every picture a little, sized as the weights want.
 
     Args:
         preset: the weights' own, `weights.transforms()`; its size, mean and standard deviation
             are kept.
+        least_area: the least share of the picture's area that a random cut keeps, above 0 to 1.
+        flip: how probable a mirror image is, 0 to 1.
+        brightness: by which share it is changed at most, 0 to 1; 0 leaves it as it is. Likewise
+            `contrast` and `saturation`.
+        contrast: see `brightness`.
+        saturation: see `brightness`.
 
     Returns:
-        Maps a PIL picture to a float32 tensor (3, H, W): a random cut of at least half the area,
-        mirrored every other time, with brightness, contrast and saturation changed by up to a
-        fifth.
+        Maps a PIL picture to a float32 tensor (3, H, W). As it comes: a random cut of at least
+        half the area, mirrored every other time, with brightness, contrast and saturation changed
+        by up to a fifth.
+
+    Raises:
+        TypeError: if `preset` is not a preset of weights.
+        ValueError: if a strength is out of its range.
     """
     wanted = ("crop_size", "interpolation", "mean", "std")
     if missing := [name for name in wanted if not hasattr(preset, name)]:
@@ -326,18 +344,28 @@ def augmented(preset: ImageClassification) -> v2.Compose:
             f"augmented needs the weights' preset, weights.transforms(); this "
             f"{type(preset).__name__} has no {', '.join(missing)}"
         )
+    jitter = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
+    for name, value in {"least_area": least_area, "flip": flip, **jitter}.items():
+        _check_share(name, value, zero=name != "least_area")
     return v2.Compose(
         [
             v2.RandomResizedCrop(
-                preset.crop_size[0], scale=(0.5, 1.0), interpolation=preset.interpolation
+                preset.crop_size[0], scale=(least_area, 1.0), interpolation=preset.interpolation
             ),
-            v2.RandomHorizontalFlip(),
-            v2.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2),
+            v2.RandomHorizontalFlip(flip),
+            v2.ColorJitter(**jitter),
             v2.PILToTensor(),
             v2.ToDtype(torch.float32, scale=True),
             v2.Normalize(mean=preset.mean, std=preset.std),
         ]
     )
+
+
+def _check_share(name: str, value: object, *, zero: bool) -> None:
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not (0 <= value <= 1) or (value == 0 and not zero):
+        allowed = "from 0 to 1" if zero else "above 0, and 1 at most"
+        raise ValueError(f"{name} must be a number {allowed}, not {value!r}")
 
 
 # The sources: where the pictures come from.

@@ -64,7 +64,8 @@ class History:
 
     Attributes:
         epochs: the finished epochs, in order.
-        stopped: None if the run went to its end, "interrupted" if it was stopped by hand.
+        stopped: None if the run went to its end, "interrupted" if it was ended by Ctrl-C,
+            "stopped" if whoever started it asked for its end.
     """
 
     epochs: list[Epoch] = field(default_factory=list)

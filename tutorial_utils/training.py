@@ -52,6 +52,8 @@ def fit(
     quiet: bool = False,
     progress: bool | None = None,
     precision: str = "auto",
+    on_epoch: Callable[[History], None] | None = None,
+    stop: Callable[[], bool] | None = None,
 ) -> History:
     """Train the parameters that are not frozen, by cross-entropy, and print a line an epoch.
 
@@ -79,10 +81,12 @@ def fit(
         precision: "float32"; "mixed", bfloat16 where autocast allows it, with the channels of
             pictures last in memory; or "auto", mixed on a device or processor that computes
             bfloat16 natively, else float32. Validation is in float32 in any case.
+        on_epoch: called with the history after each epoch, when its checkpoint is kept.
+        stop: asked before each training batch; at a true answer the training ends as by Ctrl-C.
 
     Returns:
         The history. If it was interrupted (Ctrl-C, the stop button), the finished epochs, with
-        `stopped="interrupted"`.
+        `stopped="interrupted"`; if `stop` ended it, the same with `stopped="stopped"`.
 
     Raises:
         ValueError: if an argument is not allowed, nothing is trainable, or the folder's checkpoint
@@ -108,7 +112,8 @@ def fit(
         say(f"resumed after epoch {history.last.epoch} of {epochs}")
     bar = (interactive() and not quiet) if progress is None else progress
     mixed = precision == "mixed" or (precision == "auto" and _computes_bf16(device))
-    run = _Run(network, train, val, optimizer, device, epochs, bar, mixed)
+    run = _Run(network, train, val, optimizer, device, epochs, bar, mixed, stop)
+    history.stopped = None  # it goes on
     try:
         with _as_it_was(network), _own_generators():
             for epoch in range(len(history.epochs) + 1, epochs + 1):
@@ -117,9 +122,11 @@ def fit(
                 if keeper is not None:
                     keeper.save(history)
                 say(_line(history.last, epochs))
-    except KeyboardInterrupt:
-        history.stopped = "interrupted"
-        say(f"interrupted: {len(history.epochs)} of {epochs} epochs are finished")
+                if on_epoch is not None:
+                    on_epoch(history)
+    except (KeyboardInterrupt, _Stopped) as reason:
+        history.stopped = "stopped" if isinstance(reason, _Stopped) else "interrupted"
+        say(f"{history.stopped}: {len(history.epochs)} of {epochs} epochs are finished")
     except FloatingPointError as error:
         raise FloatingPointError(f"{error}{keeper.kept() if keeper else ''}") from None
     return history
@@ -169,6 +176,10 @@ def interactive() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
+class _Stopped(Exception):
+    """Somebody asked for the end of the training."""
+
+
 @dataclass
 class _Run:
     """What stays the same from epoch to epoch."""
@@ -181,6 +192,7 @@ class _Run:
     epochs: int
     bar: bool
     mixed: bool
+    stop: Callable[[], bool] | None = None
 
     def epoch(self, number: int) -> Epoch:
         """Train on every batch once, then validate."""
@@ -204,6 +216,9 @@ class _Run:
             disable=not self.bar,
         )
         for batch, (inputs, labels) in batches:
+            if self.stop is not None and self.stop():
+                batches.close()
+                raise _Stopped
             logits = self._forward(inputs.to(self.device), labels)  # (n, K)
             labels = labels.to(self.device)
             loss = cross_entropy(logits, labels)

@@ -7,6 +7,7 @@ follow a slider. What needs a network's pass is passed in: heat maps, outputs, c
 Colours are those of `plots`; what a colour tells, a place, a hatching or a word tells too.
 """
 
+import copy
 import io
 import math
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, GREEN, PAD = plots.BLUE, plots.ORANGE, plots.GREEN, "#dddddd"
 VIEWS = 9  # of one picture, in the augmentation playground
+SMALL = 135  # pixels of such a view: it is drawn small, and has to be quick
 OPACITY = 0.55  # of a heat map over its picture
 
 
@@ -226,6 +228,8 @@ def augmentation(
 ) -> View:
     """Draw nine random variations of a picture, as a person sees them and as the network does.
 
+    They are made in 135x135 pixels, whatever the preset's size, to be quick.
+
     Args:
         picture: as it comes from the file.
         preset: the weights' own, `weights.transforms()`.
@@ -237,19 +241,21 @@ def augmentation(
         seed: of the variations; the same seed gives the same ones. The caller's generator is left
             as it was.
     """
+    small = copy.copy(preset)
+    small.crop_size = [SMALL]
     vary = data.augmented(
-        preset,
+        small,
         least_area=least_area,
         flip=flip,
         brightness=brightness,
         contrast=contrast,
         saturation=saturation,
     )
-    small = picture.convert("RGB")
-    small.thumbnail((2 * preset.crop_size[0],) * 2)
+    reduced = picture.convert("RGB")
+    reduced.thumbnail((3 * SMALL, 3 * SMALL))
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
-        batch = torch.stack([vary(small) for _ in range(VIEWS)])  # (9, 3, H, W)
+        batch = torch.stack([vary(reduced) for _ in range(VIEWS)])  # (9, 3, H, W)
     seen = plots.as_seen(batch, preset)
     given = list(batch.clamp(0, 1).permute(0, 2, 3, 1).numpy())
     sheet = Sheet(760, 345)

@@ -8,6 +8,7 @@ Works with ipywidgets 7.7 and 8.
 """
 
 import html
+import itertools
 import threading
 import time
 import traceback
@@ -366,6 +367,7 @@ class Dashboard(Exhibit):
         self._make, self._fit, self._batches, self._name = make, fit, batches, name
         self._epochs, self._checkpoint = epochs, checkpoint
         self._stop, self._thread = threading.Event(), None
+        self._folder: Path | None = None  # of the run's checkpoint
         self.start_button = ipywidgets.Button(description="Start", button_style="primary")
         self.stop_button = ipywidgets.Button(description="Stop", disabled=True)
         self.bar = _styled(ipywidgets.IntProgress, "progress", max=epochs * batches)
@@ -401,15 +403,16 @@ class Dashboard(Exhibit):
         return not self.running
 
     def _run(self) -> None:
-        resume = self._checkpoint is not None and self.history.stopped == "stopped"
-        done = len(self.history.epochs) * self._batches if resume else 0
+        go_on = self._folder is not None and self.history.stopped == "stopped"
+        done = len(self.history.epochs) * self._batches if go_on else 0
         self._begun, self._first, self._batch = time.monotonic(), done, done
         try:
             self.say("Starting.")
+            if self._checkpoint is not None and not go_on:
+                self._folder = _unused(self._checkpoint)
             self.network = self._make()
-            self.history = self._fit(
-                self.network, on_epoch=self._epoch_ended, stop=self._asked, resume=resume
-            )
+            watch = {"on_epoch": self._epoch_ended, "stop": self._asked}
+            self.history = self._fit(self.network, checkpoint=self._folder, resume=go_on, **watch)
             self._end()
         except Exception as error:
             self.fail(error)
@@ -435,9 +438,9 @@ class Dashboard(Exhibit):
 
     def _end(self) -> None:
         stopped = self.history.stopped is not None
-        self.start_button.description = "Go on" if stopped and self._checkpoint else "Start again"
+        self.start_button.description = "Go on" if stopped and self._folder else "Start again"
         finished = f"{len(self.history.epochs)} of {self._epochs} epochs are finished"
-        kept = " The best and the last epoch's weights are kept." if self._checkpoint else ""
+        kept = f" The best and the last epoch are kept in {self._folder}." if self._folder else ""
         self.say(f"{'Stopped' if stopped else 'Done'}: {finished}.{kept}")
         if not stopped:
             self.bar.value = self.bar.max
@@ -468,19 +471,24 @@ def training_dashboard(
         history: of an earlier run, to be shown before the first one begins.
         epochs: how many in all.
         name: of the run, in the legend.
-        checkpoint: a folder to keep the best and the last epoch in; then a run that was stopped
-            can go on. Without one it begins anew.
+        checkpoint: a folder; each run keeps its best and its last epoch in one of its own there,
+            and a run that was stopped can go on. Without one it begins anew.
         options: the others of `training.fit`, e.g. lr, seed, device.
     """
     folder = None if checkpoint is None else Path(checkpoint)
 
-    def fit(network: nn.Module, *, resume: bool, **watch: Any) -> History:
-        fixed = {"epochs": epochs, "checkpoint": folder, "quiet": True, "progress": False}
-        return training.fit(network, train, val=val, resume=resume, **fixed, **watch, **options)
+    def fit(network: nn.Module, **watch: Any) -> History:
+        fixed = {"epochs": epochs, "quiet": True, "progress": False}
+        return training.fit(network, train, val=val, **fixed, **watch, **options)
 
     return Dashboard(
         make, fit, len(train), epochs=epochs, checkpoint=folder, history=history, name=name
     )
+
+
+def _unused(folder: Path) -> Path:
+    """Return a folder for one run's checkpoint that is not there yet."""
+    return next(run for n in itertools.count(1) if not (run := folder / f"run-{n}").exists())
 
 
 def _duration(seconds: float) -> str:
