@@ -940,6 +940,77 @@ def test_augmented_normalises_as_the_weights_do():
     assert found[:, 0, 0].tolist() == pytest.approx([-0.2, -0.8, -2.4])
 
 
+def test_augmented_without_strengths_is_the_plain_preset():
+    none = dict.fromkeys(("flip", "brightness", "contrast", "saturation"), 0)
+    square = Image.effect_noise((32, 32), 90).convert("RGB")
+    plain = data.augmented(PRESET, least_area=1, **none)
+    found = [plain(square) for _ in range(5)]
+    assert all(torch.equal(one, found[0]) for one in found)
+
+
+def test_augmented_strengths_do_what_they_say():
+    none = dict.fromkeys(("flip", "brightness", "contrast", "saturation"), 0)
+    half = Image.new("RGB", (32, 32), "black")
+    half.paste("white", (16, 0, 32, 32))
+    always = data.augmented(PRESET, least_area=1, **(none | {"flip": 1}))(half)
+    never = data.augmented(PRESET, least_area=1, **none)(half)
+    assert torch.allclose(always, never.flip(2), atol=1e-5) and not torch.equal(always, never)
+
+
+@pytest.mark.parametrize("name", ["least_area", "flip", "brightness", "contrast", "saturation"])
+@pytest.mark.parametrize("bad", [-0.1, 1.1, float("nan"), "0.5", True, None])
+def test_augmented_refuses_a_strength_out_of_range(name, bad):
+    with pytest.raises(ValueError, match=f"{name} must be a number"):
+        data.augmented(PRESET, **{name: bad})
+
+
+def test_augmented_cannot_keep_nothing():
+    with pytest.raises(ValueError, match="least_area must be a number above 0"):
+        data.augmented(PRESET, least_area=0)
+
+
+def packed(kind, mode="RGB"):
+    file = io.BytesIO()
+    Image.new(mode, (20, 10), "red" if mode == "RGB" else 128).save(file, kind)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+def test_bytes_of_a_picture_are_read(kind):
+    picture = data.read_picture(packed(kind), "upload")
+    assert (picture.mode, picture.size) == ("RGB", (20, 10))
+    assert picture.getpixel((5, 5))[0] > 250
+
+
+def test_bytes_are_turned_upright_and_made_colour_as_files_are():
+    picture, file = Image.new("L", (20, 10), 9), io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(file, "JPEG", exif=exif)
+    assert data.read_picture(file.getvalue(), "turned").size == (10, 20)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "a.jpg is empty, 0 bytes: give a picture, JPEG, PNG"),
+        (b"hello, this is text", "a.jpg cannot be used as a picture: not a picture. Give another"),
+        (packed("JPEG")[:-200], "a.jpg cannot be used as a picture: "),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a.jpg is a HEIC photograph"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+    ],
+)
+def test_bytes_that_are_no_picture_are_refused_in_words(content, said):
+    with pytest.raises(ValueError, match=said):
+        data.read_picture(content, "a.jpg")
+
+
+def test_bytes_of_too_many_pixels_are_not_decoded(monkeypatch):
+    monkeypatch.setattr(data, "MAX_PIXELS", 100)
+    with pytest.raises(ValueError, match="20 x 10 pixels, more than"):
+        data.read_picture(packed("PNG"), "large.png")
+
+
 def test_augmented_needs_a_preset():
     with pytest.raises(TypeError, match=r"needs the weights' preset, weights.transforms\(\); this"):
         data.augmented(torchvision.transforms.ToTensor())

@@ -2,6 +2,7 @@
 
 import math
 import re
+import threading
 
 import numpy
 import pytest
@@ -169,6 +170,72 @@ def test_ctrl_c_keeps_the_checkpoint(tmp_path):
     run(train=loader(stop_at=2 * PICTURES + 8), checkpoint=tmp_path)
     network, history = run(checkpoint=tmp_path, resume=True)
     assert same(network, run()[0]) and history.stopped is None
+
+
+class After:
+    """Says stop when it has been asked so often."""
+
+    def __init__(self, batches):
+        self.left = batches
+
+    def __call__(self):
+        self.left -= 1
+        return self.left < 0
+
+
+BATCHES = len(loader())
+
+
+def test_a_run_that_is_asked_to_stop_keeps_its_epochs(capsys):
+    network, history = run(stop=After(2 * BATCHES + 1), quiet=False)
+    assert history.stopped == "stopped" and measured(history) == measured(run(epochs=2)[1])
+    assert "stopped: 2 of 4 epochs are finished" in capsys.readouterr().out
+    assert not same(network, run(epochs=2)[0])  # it had begun the third
+
+
+def test_stop_is_asked_before_every_batch():
+    asked = After(10**6)
+    run(epochs=2, stop=asked)
+    assert 10**6 - asked.left == 2 * BATCHES
+
+
+def test_a_stop_at_once_gives_an_empty_history():
+    network, history = run(stop=lambda: True)
+    assert history.epochs == [] and history.stopped == "stopped" and same(network, head())
+
+
+def test_a_stopped_run_can_go_on(tmp_path):
+    run(stop=After(2 * BATCHES + 1), checkpoint=tmp_path)
+    network, history = run(checkpoint=tmp_path, resume=True)
+    assert same(network, run()[0]) and history.stopped is None
+
+
+def test_every_epoch_is_told_when_its_checkpoint_is_there(tmp_path):
+    seen = []
+
+    def note(history):
+        kept = training.load_checkpoint(head(), tmp_path, which="last")
+        seen.append((len(history.epochs), kept.epoch))
+
+    run(epochs=3, checkpoint=tmp_path, on_epoch=note)
+    assert seen == [(1, 1), (2, 2), (3, 3)]
+
+
+def test_what_the_watcher_raises_is_not_swallowed():
+    def broken(history):
+        raise RuntimeError("no paper left")
+
+    with pytest.raises(RuntimeError, match="no paper left"):
+        run(on_epoch=broken)
+
+
+def test_a_run_in_a_thread_is_the_same_run():
+    found = {}
+    thread = threading.Thread(target=lambda: found.update(pair=run(stop=After(2 * BATCHES))))
+    thread.start()
+    thread.join()
+    assert measured(found["pair"][1]) == measured(run(epochs=2)[1])
+    assert found["pair"][1].stopped == "stopped"
 
 
 def test_a_loss_that_is_lost_says_where_and_what_to_try():

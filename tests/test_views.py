@@ -1,4 +1,4 @@
-"""What the widgets show: numbers that agree with real layers and real steps, words that say them."""
+"""What the widgets show: numbers that agree with real layers, and words that say them."""
 
 import numpy as np
 import pandas
