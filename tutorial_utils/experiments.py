@@ -20,6 +20,20 @@ from tutorial_utils.sweeps import sweep as sweep
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 TRAIN_HEAD = ROOT / "tutorial_utils" / "assets" / "train_head.ipynb"  # made for sweeps: lesson 13
+# nbconvert's own colours for prompts, comments, numbers and operators are too pale to read for
+# some, and its links are told from the text by colour alone.
+READABLE = """<style>
+:root {
+  --jp-cell-prompt-not-active-opacity: 1;
+  --jp-mirror-editor-comment-color: #2f6464;
+  --jp-mirror-editor-number-color: #006b00;
+  --jp-mirror-editor-operator-color: #8a14d6;
+}
+.jp-RenderedHTMLCommon p a:any-link, .jp-RenderedHTMLCommon li a:any-link {
+  text-decoration: underline;
+}
+</style>
+"""
 COLUMNS = ["lesson", "status", "seconds", "peak_gib", "pictures", "weights", "val_accuracy"]
 
 
@@ -140,7 +154,7 @@ def to_html(executed: Path) -> Path:
 
     page, _ = HTMLExporter().from_filename(str(executed))
     target = executed.with_suffix(".html")
-    target.write_text(page, encoding="utf-8")
+    target.write_text(page.replace("</head>", READABLE + "</head>", 1), encoding="utf-8")
     return target
 
 
