@@ -5,7 +5,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help lessons test test-fast test-colab lab badges images notebooks results bench bench-cost doctor clean
+.PHONY: help lessons test test-fast test-browser browser test-colab lab badges images notebooks results bench bench-cost doctor clean
 
 help: ## Say what can be made (this text)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,14 @@ test: $(READY) ## Run every test: style, package, all lessons by papermill and n
 test-fast: $(READY) ## Run the tests that run no whole lesson
 	$(BIN)/python -m pytest -m "not lessons"
 
+test-browser: $(READY) ## Run the tests that drive a browser (CHROMIUM=PATH names one)
+	$(BIN)/python -m pytest tests/browser
+
+# A browser of the right version, for these tests alone. On a bare Linux it needs more:
+# BROWSER_FLAGS=--with-deps.
+browser: $(READY) ## Download the Chromium that the tests in a browser need, if you have none
+	$(BIN)/python -m playwright install $(BROWSER_FLAGS) chromium
+
 # Colab's versions, in an environment of their own.
 COLAB ?= .venv-colab
 COLAB_PYTHON ?= python3.12
@@ -30,7 +38,7 @@ COLAB_BIN := $(COLAB)/bin
 COLAB_LESSONS ?= 04_freezing or 06_training
 
 test-colab: $(COLAB)/.ready ## Run the unit tests and two lessons with Colab's versions
-	$(COLAB_BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lessons"
+	$(COLAB_BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lessons and not browser"
 	$(COLAB_BIN)/python -m pytest $(SIDE_BY_SIDE) tests/test_lessons.py -k "$(COLAB_LESSONS)"
 
 $(COLAB)/.ready: binder/colab-constraints.txt binder/colab.py requirements.txt pyproject.toml
