@@ -17,7 +17,7 @@ from PIL import Image
 from torch import nn
 from torchvision.transforms._presets import ImageClassification
 
-from tutorial_utils import data, evaluation, stepcost, training, widgets
+from tutorial_utils import data, evaluation, lesson, stepcost, training, widgets
 from tutorial_utils.history import History
 
 PRESET = ImageClassification(crop_size=32, resize_size=32)
@@ -95,7 +95,7 @@ def leaves(widget) -> list[ipywidgets.Widget]:
 def test_without_a_kernel_the_picture_and_its_text_stand_there(exhibits):
     for exhibit in exhibits.values():
         bundle = exhibit.bundle()
-        assert bundle[widgets.MIME]["model_id"] == exhibit.model_id
+        assert bundle[lesson.LIVE]["model_id"] == exhibit.model_id
         assert re.search(r'<img alt="[^"]{20,}" src="data:image/png;base64,', bundle["text/html"])
         for line in exhibit.view.lines:
             assert line in bundle["text/plain"]

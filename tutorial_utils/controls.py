@@ -91,7 +91,8 @@ function label(root, title) {
     const name = slider.querySelector(".widget-label")?.textContent.trim() || "Slider";
     const handles = slider.querySelectorAll(".noUi-handle, .ui-slider-handle");
     const readout = slider.querySelector(".widget-readout");
-    handles.forEach(handle => set(handle, "aria-label", name));
+    handles.forEach((handle, k) => set(
+      handle, "aria-label", handles.length > 1 ? `${name}, ${k ? "upper" : "lower"} end` : name));
     if (readout) {
       set(readout, "role", "textbox");
       set(readout, "aria-label", `${name}, value`);

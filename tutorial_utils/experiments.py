@@ -14,7 +14,7 @@ import nbformat
 import pandas
 from tqdm.auto import tqdm
 
-from tutorial_utils import plots, runner, sweeps
+from tutorial_utils import lesson, plots, runner, sweeps
 from tutorial_utils.sweeps import sweep as sweep
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,7 +128,8 @@ def refresh(folder: Path | str = NOTEBOOKS, *, only: str = "") -> None:
 def clean(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Drop from a notebook what differs from run to run and from machine to machine.
 
-    Keeps cells, tags, outputs; drops timestamps, widget state and the kernel's version.
+    Keeps cells, tags, outputs; drops timestamps, widget state, the live half of widgets (which
+    needs a kernel that is gone; their picture and text stay) and the kernel's version.
     """
     book.metadata = nbformat.from_dict(
         {
@@ -140,6 +141,8 @@ def clean(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
         tags = cell.metadata.get("tags")
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
         cell.setdefault("id", f"cell-{number:02d}")
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop(lesson.LIVE, None)
     return book
 
 

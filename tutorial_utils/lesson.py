@@ -23,6 +23,7 @@ from IPython.display import display
 from tutorial_utils import data, models
 
 MIME = "application/vnd.tutorial.result+json"
+LIVE = "application/vnd.jupyter.widget-view+json"  # the half of a widget that needs its kernel
 
 RANGES = {
     "epochs": (1, 1000),

@@ -24,7 +24,17 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms._presets import ImageClassification
 
-from tutorial_utils import attribution, data, evaluation, models, plots, tracing, training, views
+from tutorial_utils import (
+    attribution,
+    data,
+    evaluation,
+    lesson,
+    models,
+    plots,
+    tracing,
+    training,
+    views,
+)
 from tutorial_utils.canvas import View
 from tutorial_utils.controls import Drop, Labels
 from tutorial_utils.evaluation import Predictions
@@ -36,7 +46,6 @@ if TYPE_CHECKING:
 ALL = "all"
 OUTCOMES = ("wrong", "right", ALL)
 EXPECTED = (ValueError, OSError)  # their texts are for people; of others the traceback helps
-MIME = "application/vnd.jupyter.widget-view+json"
 
 
 class Exhibit(ipywidgets.VBox):
@@ -79,7 +88,7 @@ class Exhibit(ipywidgets.VBox):
         """Return what a notebook shows: the live exhibit, and its picture and text without one."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         still = {"text/html": self.view.html(), "text/plain": self.view.plain()}
-        return {MIME: view} | still if self.view else {MIME: view}
+        return {lesson.LIVE: view} | still
 
     def _ipython_display_(self, **_: object) -> None:
         display(self.bundle(), raw=True)
