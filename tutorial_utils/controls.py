@@ -94,6 +94,7 @@ function label(root, title) {
     handles.forEach((handle, k) => set(
       handle, "aria-label", handles.length > 1 ? `${name}, ${k ? "upper" : "lower"} end` : name));
     if (readout) {
+      readout.style.minWidth = "6.5em";  // the name of a layer is longer than a number
       set(readout, "role", "textbox");
       set(readout, "aria-label", `${name}, value`);
       if (handles.length == 1) set(handles[0], "aria-valuetext", readout.textContent.trim());

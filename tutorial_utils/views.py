@@ -65,7 +65,7 @@ def output_size(size: int, kernel: int, stride: int, padding: int, window: int =
     _draw_output(sheet, out, row, column)
     first = (row * stride + 1, column * stride + 1)
     lines = (
-        f"⌊({size} + 2·{padding} − {kernel}) / {stride}⌋ + 1 = ⌊{steps:g}⌋ + 1 = {out}",
+        f"⌊({size} + 2·{padding} − {kernel}) / {stride}⌋ + 1 = ⌊{steps:.4g}⌋ + 1 = {out}",
         f"Output: {out}×{out} values. {_rest(rest)}",
         f"Window {window} of {out * out} covers rows {first[0]} to {first[0] + kernel - 1} and "
         f"columns {first[1]} to {first[1] + kernel - 1} of the padded picture, and gives the "
