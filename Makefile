@@ -5,7 +5,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help lessons test test-fast test-browser browser test-colab lab badges images notebooks results bench bench-cost doctor clean
+.PHONY: help lessons test test-fast test-browser browser test-colab test-widgets7 lab badges images notebooks results bench bench-cost bench-widgets doctor clean
 
 help: ## Say what can be made (this text)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,21 @@ test-colab: $(COLAB)/.ready ## Run the unit tests and two lessons with Colab's v
 	$(COLAB_BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lessons and not browser"
 	$(COLAB_BIN)/python -m pytest $(SIDE_BY_SIDE) tests/test_lessons.py -k "$(COLAB_LESSONS)"
 
+# The widgets' older line, which Colab and older JupyterLabs have, in an environment of its own.
+WIDGETS7 ?= .venv-widgets7
+WIDGETS7_BIN := $(WIDGETS7)/bin
+
+test-widgets7: $(WIDGETS7)/.ready ## Run the unit tests with ipywidgets 7.7.1
+	$(WIDGETS7_BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lessons and not browser"
+
+$(WIDGETS7)/.ready: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(WIDGETS7)
+	sed 's/^ipywidgets==.*/ipywidgets==7.7.1/' requirements.txt > $(WIDGETS7)/requirements.txt
+	$(WIDGETS7_BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) \
+		-r $(WIDGETS7)/requirements.txt
+	$(WIDGETS7_BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps -e .
+	touch $@
+
 $(COLAB)/.ready: binder/colab-constraints.txt binder/colab.py requirements.txt pyproject.toml
 	$(COLAB_PYTHON) -m venv $(COLAB)
 	$(COLAB_BIN)/python binder/colab.py > $(COLAB)/requirements.txt
@@ -73,6 +88,9 @@ bench: $(READY) ## Measure the post's loop against the course's (long; BENCH_FLA
 DATA ?= ../shared/tiny_imagenet
 bench-cost: $(READY) ## Measure what features of 400, 4,000 and 40,000 pictures cost (DATA=FOLDER)
 	$(BIN)/python bench/cost.py --data $(DATA)
+
+bench-widgets: $(READY) ## Measure how long the widgets take to follow a move
+	$(BIN)/python bench/widgets.py $(BENCH_FLAGS)
 
 $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,94 @@
+"""How long the widgets take to follow a move: `make bench-widgets`.
+
+Every exhibit of the lessons is made with the pictures and demo weights that they use, its controls
+are moved one after another in this process, and the time from the move to the finished picture is
+taken (without the way to the browser). Moves that need a network's pass are counted apart.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+
+from tutorial_utils import canvas, data, evaluation, models, stepcost, widgets
+
+MOVES = 20
+
+
+def exhibits(arch: str) -> Iterator[tuple[str, bool, Callable[[int], object]]]:
+    """Yield (name, whether a pass is needed, a function that makes move number n)."""
+    pictures = data.load("drawn", quiet=True)
+    weights = models.find_weights(arch, "demo", quiet=True)
+    preset = weights.transforms()
+    torch.manual_seed(0)
+    network = models.build(arch, weights=weights)
+    models.swap_head(network, 2)
+    network.eval()
+    raw, seen = pictures.dataset("val"), pictures.dataset("val", preset)
+
+    def mover(exhibit: widgets.Explorer, name: str, values: Callable[[int], object]):
+        def move(n: int) -> None:
+            exhibit.controls[name].value = values(n)
+            assert exhibit.error is None
+
+        return move
+
+    size = widgets.output_size_calculator(size=224, kernel=11, stride=4, padding=2)
+    yield "output size, window", False, mover(size, "window", lambda n: 50 + n)
+    layers = widgets.layer_explorer(network, seen, preset, count=MOVES + 2)
+    names = list(layers.controls["layer"].options)
+    yield "layers, layer", False, mover(layers, "layer", lambda n: names[(n + 1) % len(names)])
+    chosen = [place for _, place in layers.controls["picture"].options]
+    yield "layers, picture", True, mover(layers, "picture", lambda n: chosen[n + 1])
+    images = torch.stack([seen[k][0] for k in range(2)])
+    costs = stepcost.step_costs(network, images, torch.tensor([0, 1]), repeats=1)
+    freeze = widgets.freeze_slider(costs)
+    yield "freezing", False, mover(freeze, "frozen", lambda n: (n + 1) % len(costs))
+    play = widgets.augmentation_playground(raw, preset)
+    yield "augmentation", False, mover(play, "seed", lambda n: n + 1)
+    part = torch.utils.data.Subset(seen, range(MOVES + 2))
+    found = evaluation.predict(network, data.loader(part, batch_size=8))
+    mistakes = widgets.mistake_browser(network, part, found, preset, pictures.classes)
+    mistakes.controls["outcome"].value = "all"
+    yield "mistakes, new picture", True, mover(mistakes, "number", lambda n: n + 2)
+    yield "mistakes, seen before", False, mover(mistakes, "number", lambda n: MOVES - n)
+    files = [canvas.png(raw[n][0]) for n in range(MOVES)]
+    own = widgets.own_picture(network, preset, pictures.classes, example=("first", raw[0][0]))
+    yield "own picture", True, lambda n: own.take("a.png", files[n])
+
+
+def measure(move: Callable[[int], object]) -> list[float]:
+    """Return the milliseconds of each move."""
+    times = []
+    for n in range(MOVES):
+        start = time.perf_counter()
+        move(n)
+        times.append(1000 * (time.perf_counter() - start))
+    return times
+
+
+def main() -> None:
+    """Measure all exhibits and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--arch", choices=models.ARCHS, default="alexnet")
+    parser.add_argument("--out", type=Path, help="write the table to this file too")
+    given = parser.parse_args()
+    lines = [
+        f"{models.TITLES[given.arch]}, {MOVES} moves each, {torch.get_num_threads()} threads",
+        "",
+    ]
+    lines += ["| move | a network's pass | median, ms | slowest, ms |", "|---|---|---|---|"]
+    for name, needs_pass, move in exhibits(given.arch):
+        times = measure(move)
+        middle, most = statistics.median(times), max(times)
+        lines.append(f"| {name} | {'yes' if needs_pass else 'no'} | {middle:.0f} | {most:.0f} |")
+    print("\n".join(lines))
+    if given.out:
+        given.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
