@@ -8,6 +8,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tutorial_utils import lesson
+
 ROOT = Path(__file__).resolve().parent.parent
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 NAMES = [
@@ -165,6 +167,7 @@ def test_every_picture_has_alt_text(path):
             assert not re.search(r"!\[\s*\]\(", cell.source), cell.source[:80]
         for output in cell.get("outputs", []):
             shown = output.get("data", {})
+            assert lesson.LIVE not in shown, "a widget without its kernel: make notebooks"
             assert "image/png" not in shown, "a figure shown without plots.show has no alt text"
             for tag in re.findall(r"<img[^>]*>", "".join(shown.get("text/html", ""))):
                 assert re.search(r'alt="[^"]{10,}"', tag), tag[:80]

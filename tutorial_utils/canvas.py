@@ -147,7 +147,7 @@ def as_image(picture: Image.Image | np.ndarray) -> Image.Image:
 def png(image: Image.Image) -> bytes:
     """Return a picture as a PNG file, packed quickly rather than tightly."""
     file = io.BytesIO()
-    image.save(file, format="png", compress_level=3)
+    image.save(file, format="png", compress_level=1)
     return file.getvalue()
 
 
