@@ -1,8 +1,8 @@
 """Two controls that ipywidgets lacks, by anywidget: a place to drop a picture, names for sliders.
 
 `Drop` takes a file that is dropped on it, or chosen by click, Enter or Space. `Labels` gives the
-sliders of its box the names that screen readers need. Both load nothing from anywhere: their
-scripts are the strings in this file.
+sliders of its box the names that screen readers need, and its controls their arrow keys. Both load
+nothing from anywhere: their scripts are the strings in this file.
 
 Sources:
     anywidget, by Manz and others: https://anywidget.dev
@@ -87,6 +87,9 @@ function set(element, name, value) {  // writing what is there would wake the ob
 function label(root, title) {
   set(root, "role", "group");
   set(root, "aria-label", title);
+  // JupyterLab would take the arrow keys for moving from cell to cell.
+  for (const place of root.querySelectorAll("select, button, .noUi-handle, .widget-readout"))
+    set(place, "data-lm-suppress-shortcuts", "true");
   for (const slider of root.querySelectorAll(".widget-slider")) {
     const name = slider.querySelector(".widget-label")?.textContent.trim() || "Slider";
     const handles = slider.querySelectorAll(".noUi-handle, .ui-slider-handle");
@@ -162,6 +165,8 @@ class Drop(anywidget.AnyWidget):
 
 class Labels(anywidget.AnyWidget):
     """Names the box that it is in, and the box's sliders after their descriptions; takes no room.
+
+    It also keeps JupyterLab from taking the arrow keys that are meant for the box's controls.
 
     Args:
         title: what the box is called.
