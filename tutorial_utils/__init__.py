@@ -2,8 +2,9 @@
 
 Modules, from the ground floor up; each imports only from floors below:
 places, sketchbook, history, fastpass, checks, runner, workers, canvas, controls | data, models,
-checkpoints, store | features, training, evaluation, folders, kit, stepcost | plots, lesson,
-rowspace, attribution, splits, classifier | heat, sweeps, tracing, views | experiments, widgets.
+checkpoints, store | features, training, evaluation, folders, kit, stepcost, corpus | plots,
+lesson, rowspace, attribution, splits, classifier, pretraining | heat, sweeps, tracing, views |
+experiments, widgets.
 They load when first used, so that ``import tutorial_utils`` costs next to nothing.
 """
 
@@ -17,6 +18,7 @@ __all__ = [
     "checks",
     "classifier",
     "controls",
+    "corpus",
     "data",
     "evaluation",
     "experiments",
@@ -30,6 +32,7 @@ __all__ = [
     "models",
     "places",
     "plots",
+    "pretraining",
     "rowspace",
     "runner",
     "sketchbook",

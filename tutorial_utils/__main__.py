@@ -104,7 +104,60 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--json", action="store_true", help="a JSON object a line")
     form.add_argument("--csv", action="store_true", help="CSV with a header")
     predict.set_defaults(run=_predict)
+
+    pretrain = commands.add_parser(
+        "pretrain", help="train a network's convolutions from scratch and pack them (hours)"
+    )
+    pretrain.add_argument("arch", choices=("alexnet", "vgg16"))
+    pretrain.add_argument(
+        "--data", type=Path, nargs="+", required=True, help="a folder of classes, or zips"
+    )
+    pretrain.add_argument("--out", type=Path, required=True, metavar="FILE.safetensors")
+    budget = pretrain.add_mutually_exclusive_group(required=True)
+    budget.add_argument("--epochs", type=float, help="passes over the pictures")
+    budget.add_argument("--minutes", type=float, help="of training, all sittings together")
+    pretrain.add_argument("--checkpoint", type=Path, help="keeps the state (FILE.checkpoint)")
+    pretrain.add_argument("--resume", action="store_true", help="go on from the checkpoint")
+    pretrain.add_argument("--side", type=_count, default=64, help="pixels kept of a picture (64)")
+    pretrain.add_argument("--batch-size", type=_count)
+    pretrain.add_argument("--lr", type=float, help="the highest rate of the cycle")
+    pretrain.add_argument(
+        "--sizes", nargs="+", metavar="SHARE:PIXELS", help="such as 0:64 0.35:96 0.75:128"
+    )
+    pretrain.add_argument("--seed", type=int, default=0)
+    pretrain.add_argument("--device", help="cpu, cuda; a GPU where there is one")
+    pretrain.set_defaults(run=_pretrain)
     return parser
+
+
+def _pretrain(options: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from tutorial_utils import corpus, pretraining, training
+
+    recipe = replace(pretraining.RECIPES[options.arch], seed=options.seed)
+    for name in ("batch_size", "lr"):
+        if getattr(options, name) is not None:
+            recipe = replace(recipe, **{name: getattr(options, name)})
+    if options.sizes:
+        recipe = replace(recipe, sizes=pretraining.sizes(options.sizes))
+    watched = training.interactive()
+    source = options.data[0] if len(options.data) == 1 else options.data
+    pictures = corpus.load(source, side=options.side, progress=watched)
+    print(pictures.line(), flush=True)
+    pretraining.pretrain(
+        options.arch,
+        pictures,
+        options.out,
+        epochs=options.epochs,
+        minutes=options.minutes,
+        recipe=recipe,
+        checkpoint=options.checkpoint or options.out.with_suffix(".checkpoint"),
+        resume=options.resume,
+        device=options.device,
+        progress=watched,
+    )
+    return 0
 
 
 def _doctor(options: argparse.Namespace) -> int:

@@ -277,7 +277,7 @@ def read_picture(content: bytes, name: str) -> Image.Image:
     if not content:
         raise ValueError(f"{name} is empty, 0 bytes: give a picture, {kinds}")
     try:
-        return _decoded(io.BytesIO(content))
+        return decode(io.BytesIO(content))
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         raise ValueError(
             f"{name} cannot be used as a picture: {reason(error)}. Give another, {kinds}"
@@ -657,11 +657,11 @@ def _read(path: Path, *, least_side: int | None = None) -> Image.Image:
         raise _Unusable("not a file")
     if path.stat().st_size == 0:
         raise _Unusable("empty, 0 bytes")
-    return _decoded(path, least_side=least_side)
+    return decode(path, least_side=least_side)
 
 
-def _decoded(file: Path | io.BytesIO, *, least_side: int | None = None) -> Image.Image:
-    """Decode what is known to be there."""
+def decode(file: Path | io.BytesIO, *, least_side: int | None = None) -> Image.Image:
+    """Decode a picture that is known to be there to upright RGB; `reason` says what was wrong."""
     with Image.open(file, formats=FORMATS) as picture:
         width, height = picture.size
         if width * height > MAX_PIXELS:

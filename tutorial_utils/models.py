@@ -49,6 +49,7 @@ DEMO_SHA256 = {
     "alexnet": "00a3acedd923ced5b7c194d664c2a596eb7b48628aa269e27e6adc8cdfb20ed9",
     "vgg16": "a42e8e190cbb25526eb24122934b8aafba727ee32a5d6449b12ea130a1e2c69d",
 }
+DEMO_NORMALISATION = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # ImageNet's mean, deviation
 # The short side is resized to DEMO_RESIZE, then the middle DEMO_CROP x DEMO_CROP is cut out, in
 # pixels. The sizes were measured, see assets/README.md.
 DEMO_RESIZE = {"alexnet": 224, "vgg16": 96}
@@ -76,7 +77,8 @@ class Weights:
         if self.kind == "imagenet":
             return IMAGENET[self.arch].transforms()
         crop, resize = DEMO_CROP[self.arch], DEMO_RESIZE[self.arch]
-        return ImageClassification(crop_size=crop, resize_size=resize)
+        mean, std = DEMO_NORMALISATION
+        return ImageClassification(crop_size=crop, resize_size=resize, mean=mean, std=std)
 
 
 class Counts(NamedTuple):
@@ -156,7 +158,7 @@ def build(arch: str, *, weights: str | Weights = "auto", quiet: bool = False) ->
         )
     if weights.kind == "none":
         return getattr(torchvision.models, arch)()
-    network = _empty(arch)
+    network = empty(arch)
     network.load_state_dict(_state(weights, network), strict=False, assign=True)
     if weights.kind == "demo":
         _start_dense(network, arch)
@@ -173,7 +175,7 @@ def build_backbone(weights: Weights) -> nn.Sequential:
         What `split` returns first: maps (N, 3, H, W) to (N, D). Frozen, in evaluation mode. With
         weights of kind "none" it starts at random, by torch's global generator.
     """
-    network = _empty(weights.arch)
+    network = empty(weights.arch)
     if weights.kind == "none":
         network.features.to_empty(device="cpu")
         _start_convolutions(network.features, weights.arch)
@@ -200,7 +202,7 @@ def build_head(weights: Weights, classes: int) -> nn.Sequential:
     Returns:
         Maps (N, D) to logits (N, classes); trainable, in training mode.
     """
-    network = _empty(weights.arch)
+    network = empty(weights.arch)
     if weights.kind == "imagenet":
         state = _state(weights, network)
         kept = {name: value for name, value in state.items() if name.startswith("classifier.")}
@@ -437,8 +439,13 @@ def _demo(arch: str, clause: str) -> Weights:
     return Weights(arch, "demo", ASSETS / f"{arch}.safetensors", line)
 
 
-def _empty(arch: str) -> nn.Module:
-    """Return torchvision's network with shapes and no values, so that nothing is drawn twice."""
+def empty(arch: str) -> nn.Module:
+    """Return torchvision's network with shapes and no values, so that nothing is drawn twice.
+
+    Raises:
+        ValueError: if `arch` is unknown.
+    """
+    _check_choice("arch", arch, ARCHS)
     with torch.device("meta"):
         return getattr(torchvision.models, arch)()
 
@@ -475,6 +482,19 @@ def _read_demo(path: Path, features: nn.Module) -> dict[str, Tensor]:
             f"the demo weights {path} are truncated or altered ({len(content)} bytes, SHA-256 "
             f"{digest[:12]}..., expected {DEMO_SHA256[arch][:12]}...): {cure}"
         )
+    return read_features(content, features)
+
+
+def read_features(content: bytes, features: nn.Module) -> dict[str, Tensor]:
+    """Decode an asset, see `pretraining.pack`, into float32 tensors.
+
+    Args:
+        content: the whole file.
+        features: the layers whose tensors it holds.
+
+    Returns:
+        A state dict with the keys `features.N.weight` and `.bias`.
+    """
     stored = safetensors.torch.load(content)
     return {
         f"features.{name}": _decode(stored, f"features.{name}") for name in features.state_dict()
