@@ -254,6 +254,7 @@ def mistake_browser(
         "label": _choice("it is", [(ALL, -1), *((name, k) for k, name in enumerate(classes))], -1),
         "number": _slider("picture number", 1, 1, 1),
     }
+    controls["number"].continuous_update = False  # each picture takes a pass of the network
     seen: dict[int, View] = {}
 
     def draw(outcome: str, label: int, number: int) -> View:

@@ -4,10 +4,13 @@ import re
 from collections.abc import Callable
 
 import harness
+import nbformat
+import papermill
 import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+expect.set_options(timeout=30_000)  # other tests may be at work beside these
 OURS = ".jp-OutputArea-output .jupyter-widgets"
 
 
@@ -206,5 +209,21 @@ def test_without_a_run_the_picture_stands_there(lab, page, watch, name):
     for words in STILL[name]:
         page.locator(f'img[alt*="{words}"]').first.wait_for(timeout=60_000)
     assert page.get_by_text("Error displaying widget").count() == 0
+    lab.stop_kernels()
+    watch.check()
+
+
+def test_a_notebook_that_ran_in_batch_shows_the_picture(lab, page, watch, tmp_path):
+    """Papermill keeps both halves of a widget; its kernel is gone when the notebook is opened."""
+    source, out = tmp_path / "source.ipynb", lab.notebooks / "batch.ipynb"
+    cell = "from tutorial_utils import widgets\nwidgets.output_size_calculator(size=9, kernel=3)"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)]), source)
+    papermill.execute_notebook(source, out, kernel_name="python3", progress_bar=False)
+    page.goto(f"{lab.url}/lab/tree/notebooks/{out.name}?reset")
+    page.locator('img[alt*="a window of 3 by 3"]').wait_for(timeout=60_000)
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=90_000)
+    page.wait_for_timeout(3000)  # a kernel is there now, and does not know the widget
+    harness.screenshot(page, "batch")
+    expect(page.locator('img[alt*="a window of 3 by 3"]')).to_be_visible()
     lab.stop_kernels()
     watch.check()
