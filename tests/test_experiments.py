@@ -66,6 +66,25 @@ def test_a_folder_without_lessons_is_an_error(tmp_path, capsys):
     assert "no lessons (NN_name.ipynb) in" in capsys.readouterr().err
 
 
+def test_only_some_lessons_run(folder, tmp_path, capsys):
+    write(folder / "02_more.ipynb", "number = 2", REPORT)
+    options = ["--out", str(tmp_path / "out"), "--folder", str(folder)]
+    assert main(["lessons", *options, "--only", "01,02_m"]) == 0
+    kept = pandas.read_csv(tmp_path / "out" / "results.csv")
+    assert list(kept["lesson"]) == ["01_good", "02_more"]
+    for wrong in ("01,3", "01,", "01, 9", " "):
+        assert main(["lessons", *options, "--only", wrong]) == 1
+        said = capsys.readouterr().err
+        assert "no lesson's name starts with" in said and "00_bad, 01_good, 02_more" in said
+
+
+def test_parameters_are_not_for_outputs_in_place(folder, capsys):
+    before = (folder / "01_good.ipynb").read_bytes()
+    assert main(["lessons", "--folder", str(folder), "--in-place", "-p", "number=2"]) == 1
+    assert "--in-place takes no -p" in capsys.readouterr().err
+    assert (folder / "01_good.ipynb").read_bytes() == before
+
+
 def test_refresh_writes_clean_outputs_in_place(folder):
     experiments.refresh(folder, only="01")
     book = nbformat.read(folder / "01_good.ipynb", as_version=4)

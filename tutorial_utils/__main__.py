@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     lessons.add_argument("--out", type=Path, default=Path("build"))
     lessons.add_argument("--folder", type=Path, help="where the notebooks are")
     lessons.add_argument("--in-place", action="store_true", help="write the notebooks' outputs")
-    lessons.add_argument("--only", default="", help="with --in-place: names that start with this")
+    lessons.add_argument("--only", default="", help="those whose names start so, such as 02,07")
     lessons.add_argument(
         "-p",
         dest="parameters",
@@ -241,11 +241,15 @@ def _lessons(options: argparse.Namespace) -> int:
     from tutorial_utils import experiments
 
     folder = options.folder or experiments.NOTEBOOKS
+    if options.in_place and options.parameters:
+        raise ValueError("--in-place takes no -p: outputs in place are those of the defaults")
     if options.in_place:
         experiments.refresh(folder, only=options.only)
         return 0
     parameters = dict(_pair(text) for text in options.parameters)
-    table = experiments.run_lessons(options.out, folder=folder, parameters=parameters)
+    table = experiments.run_lessons(
+        options.out, folder=folder, only=options.only, parameters=parameters
+    )
     print("\n".join(["", *(experiments.describe(row) for row in table.to_dict("records"))]))
     print(f"\npages: {options.out}/lessons, table: {options.out}/results.csv")
     failed = table[table.status == "error"]

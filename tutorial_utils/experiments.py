@@ -37,11 +37,16 @@ READABLE = """<style>
 COLUMNS = ["lesson", "status", "seconds", "peak_gib", "pictures", "weights", "val_accuracy"]
 
 
-def lessons(folder: Path | str = NOTEBOOKS) -> list[Path]:
+def lessons(folder: Path | str = NOTEBOOKS, *, only: str = "") -> list[Path]:
     """Return the notebooks of the course in order.
+
+    Args:
+        folder: where the notebooks are.
+        only: starts of names with commas between ("06", or "02,07_curves"); "" for all.
 
     Raises:
         FileNotFoundError: if the folder holds none (the package was installed without them).
+        ValueError: if no lesson's name starts with what `only` asks for.
     """
     found = sorted(Path(folder).glob("[0-9][0-9]_*.ipynb"))
     if not found:
@@ -49,7 +54,12 @@ def lessons(folder: Path | str = NOTEBOOKS) -> list[Path]:
             f"no lessons (NN_name.ipynb) in {folder}; run this from a clone of the repository, "
             "or name the folder that holds the notebooks"
         )
-    return found
+    starts = [start.strip() for start in only.split(",")] if only else []
+    for start in starts:
+        if not start or not any(path.name.startswith(start) for path in found):
+            names = ", ".join(path.stem for path in found)
+            raise ValueError(f"no lesson's name starts with {start!r}; there are {names}")
+    return [path for path in found if not only or path.name.startswith(tuple(starts))]
 
 
 def run_notebook(notebook: Path, out: Path, parameters: dict[str, Any] | None = None) -> dict:
@@ -74,6 +84,7 @@ def run_lessons(
     out: Path | str = "build",
     *,
     folder: Path | str = NOTEBOOKS,
+    only: str = "",
     parameters: dict[str, Any] | None = None,
 ) -> pandas.DataFrame:
     """Run all lessons in order; write notebooks, HTML pages, a table and the curves.
@@ -81,13 +92,14 @@ def run_lessons(
     Args:
         out: gets `lessons/NN_name.ipynb` and `.html`, `results.csv` and `curves.png`.
         folder: where the notebooks are.
+        only: run the lessons whose names start so ("06", or "02,07").
         parameters: handed to every lesson that declares them.
 
     Returns:
         One row a lesson, columns `COLUMNS` and `error`.
     """
     out, rows = Path(out), []
-    bar = tqdm(lessons(folder), unit="lesson", desc="lessons")
+    bar = tqdm(lessons(folder, only=only), unit="lesson", desc="lessons")
     for notebook in bar:
         bar.set_postfix_str(notebook.stem)
         executed = out / "lessons" / notebook.name
@@ -107,11 +119,11 @@ def refresh(folder: Path | str = NOTEBOOKS, *, only: str = "") -> None:
 
     Args:
         folder: where the notebooks are.
-        only: run the lessons whose name starts with this ("06").
+        only: run the lessons whose names start so ("06", or "02,07").
     """
     from nbclient import NotebookClient
 
-    for notebook in tqdm([p for p in lessons(folder) if p.name.startswith(only)], unit="lesson"):
+    for notebook in tqdm(lessons(folder, only=only), unit="lesson"):
         book = nbformat.read(notebook, as_version=4)
         NotebookClient(
             book,
