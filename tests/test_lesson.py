@@ -114,6 +114,16 @@ def test_bad_values_for_pictures_of_your_own_are_refused(changes, said):
     assert said in str(caught.value)
 
 
+def test_the_place_to_keep_a_model_is_a_folder_or_not_there_yet(tmp_path):
+    (tmp_path / "model.zip").write_text("x")
+    for place in ("", str(tmp_path), str(tmp_path / "new" / "one"), "~"):
+        lesson.check({"__annotations__": {"keep": str}, "keep": place})
+    with pytest.raises(ValueError, match=r"keep must name a folder, and .*model\.zip' is a file"):
+        lesson.check({"__annotations__": {"keep": str}, "keep": str(tmp_path / "model.zip")})
+    with pytest.raises(ValueError, match="keep must be text, got 3"):
+        lesson.check({"__annotations__": {"keep": str}, "keep": 3})
+
+
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"")
     with pytest.raises(ValueError, match=r"must be a folder that exists.*a\.zip"):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tutorial_utils import experiments
+from tutorial_utils import classifier, experiments
 
 NOTEBOOK = Path(__file__).resolve().parent.parent / "notebooks" / "12_your_own_classes.ipynb"
 SHORT = {"epochs": 6, "batch_size": 16, "lr": 1e-3}
@@ -61,7 +61,8 @@ def test_a_folder_of_five_classes_goes_through_whole(tmp_path):
         picture.reduce(2).save(root / CLASSES[3] / "Bild 0 copy.png")
     before = sorted(root.rglob("*"))
     done = tmp_path / "done.ipynb"
-    row = experiments.run_notebook(NOTEBOOK, done, SHORT | {"folder": str(root)})
+    given = {"folder": str(root), "keep": str(tmp_path / "kept" / "here")}
+    row = experiments.run_notebook(NOTEBOOK, done, SHORT | given)
     assert row["status"] == "ok", row["error"]
     result = row["result"]
     assert result["classes"] == sorted(CLASSES)
@@ -78,6 +79,10 @@ def test_a_folder_of_five_classes_goes_through_whole(tmp_path):
     assert "broken.jpg (cut short)" in printed
     assert ".hidden" not in printed
     assert sorted(root.rglob("*")) == before, "the lesson changed the folder"
+    kept = sorted((tmp_path / "kept" / "here").iterdir())
+    assert [path.name for path in kept] == ["model.onnx", "model.safetensors"]
+    assert classifier.load(kept[1]).classes == tuple(sorted(CLASSES))
+    assert tuple(classifier.onnx_classes(kept[0])) == tuple(sorted(CLASSES))
 
 
 @pytest.mark.parametrize("changed", ["single", "missing"])

@@ -199,7 +199,8 @@ def _draw(options: argparse.Namespace) -> int:
         sketchbook.write(
             options.folder, seed=options.seed, progress=lambda done, total: bar.update()
         )
-    print(f"drawn: {options.folder}; use it with ANTS_BEES_DIR={options.folder}")
+    folder = options.folder.absolute()  # the lessons run in another folder
+    print(f"drawn: {folder}; use it with ANTS_BEES_DIR={folder}")
     return 0
 
 

@@ -136,6 +136,8 @@ def _check_value(name: str, value: Any, kind: Any) -> None:
         _check_source(name, value)
     elif name == "folder":
         _check_folder(name, value)
+    elif name == "keep":
+        _check_keep(name, value)
     elif isinstance(kind, type) and not isinstance(value, kind):
         raise ValueError(f"{name} must be {kind.__name__}, got {value!r}")
 
@@ -181,3 +183,11 @@ def _check_folder(name: str, value: Any) -> None:
             f"{value!r}. A relative path counts from where the lesson runs; an absolute one is "
             f"the same from everywhere"
         )
+
+
+def _check_keep(name: str, value: Any) -> None:
+    """Allow the path of a folder, there or not yet, or "" to keep nothing."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be text, got {value!r}")
+    if value and (place := Path(value).expanduser()).exists() and not place.is_dir():
+        raise ValueError(f"{name} must name a folder, and {value!r} is a file: name another")
