@@ -145,6 +145,12 @@ def test_a_model_is_replaced_whole_or_not_at_all(tiny, tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
 
 
+def test_a_saved_model_is_for_whoever_may_read_the_folder(tiny, tmp_path):
+    path = classifier.save(tiny, tmp_path / "m.safetensors")
+    (tmp_path / "other").touch()
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_a_folder_that_is_not_there_is_said(tiny, tmp_path):
     with pytest.raises(OSError, match="Name a folder that exists"):
         classifier.save(tiny, tmp_path / "no" / "m.safetensors")

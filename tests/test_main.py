@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import tutorial_utils
+from tutorial_utils import __main__
 from tutorial_utils.__main__ import main
 
 PACKAGE = Path(tutorial_utils.__file__).parent
@@ -145,6 +146,34 @@ def drawn(folder: Path) -> None:
     from tutorial_utils import sketchbook
 
     sketchbook.write(folder, train={"ants": 2, "bees": 2}, val={"ants": 1, "bees": 1}, seed=0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows says it in other words")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("entries", [1, 3000])
+def test_a_reader_who_leaves_early_is_no_error(entries, unbuffered, tmp_path, monkeypatch):
+    # As `| head -1` does; with few lines it shows only when the buffer is written at the end.
+    monkeypatch.setenv("ANTS_BEES_CACHE", str(tmp_path))
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
+    for number in range(entries):
+        (tmp_path / f"features-{number:04d}-of-many-kept-ones").mkdir()
+    code = "import sys; from tutorial_utils.__main__ import main; sys.stdin.read(); "
+    command = [sys.executable, "-c", code + "sys.exit(main(['cache']))"]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
+    process.stdout.close()
+    process.stdin.close()
+    said = process.stderr.read()
+    assert (process.wait(), said) == (1, b"")
+
+
+def test_another_broken_pipe_is_named(monkeypatch, capsys):
+    def broken(options):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(__main__, "_cache", broken)
+    assert main(["cache"]) == 1
+    assert "Broken pipe" in capsys.readouterr().err
 
 
 def test_cache_lists_and_clears(tmp_path, monkeypatch, capsys):

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import platform
+import select
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,13 +23,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.kit is not None:
             _use_kit(options)
-        return options.run(options) if options.run else 0
+        code = options.run(options) if options.run else 0
+        sys.stdout.flush()
+        return code
     except (OSError, ValueError) as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return 1
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped; what was finished is kept", file=sys.stderr)
         return 130
+
+
+def _nobody_reads() -> bool:
+    """Tell whether the output's reader has gone, as `head` does; print into nothing from then."""
+    try:
+        place, poll = sys.stdout.fileno(), select.poll()
+    except (AttributeError, OSError):  # on Windows; an output that is no file
+        return False
+    poll.register(place, 0)  # what is wrong is told in any case
+    if gone := bool(poll.poll(0)):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), place)
+    return gone
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,6 +5,7 @@ Source of the writing in one step: the POSIX rename, https://pubs.opengroup.org/
 
 import json
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -151,7 +152,10 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Write a draft beside the file, make sure it is on the disk, and put it in its place."""
     draft = path.with_name(path.name + ".draft")
     try:
+        draft.touch()
+        mode = stat.S_IMODE(draft.stat().st_mode)
         write(draft)
+        draft.chmod(mode)  # safetensors writes files that only their owner can read
         with draft.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(draft, path)
