@@ -9,6 +9,7 @@ Sources:
     what a slider needs: https://www.w3.org/WAI/ARIA/apg/patterns/slider/
 """
 
+import math
 from collections.abc import Callable
 
 import anywidget
@@ -72,7 +73,7 @@ export default { render };
 
 DROP_LOOK = """
 .ab-drop { padding: 1.2em; border: 2px dashed var(--jp-ui-font-color2, #616161);
-  border-radius: 6px; text-align: center; cursor: pointer; max-width: 700px;
+  border-radius: 6px; text-align: center; cursor: pointer; max-width: 700px; margin: 5px;
   color: var(--jp-ui-font-color1, #212121); background: var(--jp-layout-color1, #fff); }
 .ab-drop:focus-visible { outline: 3px solid var(--jp-brand-color1, #1976d2); outline-offset: 2px; }
 .ab-drop.ab-over { border-style: solid; border-color: var(--jp-brand-color1, #1976d2);
@@ -156,7 +157,7 @@ class Drop(anywidget.AnyWidget):
         if len(self._pieces) < message["size"]:
             return
         content, self._pieces = bytes(self._pieces), bytearray()
-        self.said = f"{message['name']}: {len(content) / 1e6:.1f} MB"
+        self.said = f"{message['name']}: {math.ceil(len(content) / 1000):,} kB"
         try:
             self._take(message["name"], content)
         except Exception as error:  # ipywidgets would hide it in the kernel's log

@@ -135,4 +135,4 @@ def test_what_cannot_be_taken_is_said(zone, page, tmp_path):
     choose(page, zone.click, bad)
     says(page, "bad.png: this is no picture")
     page.evaluate(DRAG, ["AAAA", "notes.txt", "text/plain"])
-    says(page, "notes.txt: 0.0 MB")  # what is a picture is decided in Python, by its content
+    says(page, "notes.txt: 1 kB")  # what is a picture is decided in Python, by its content
