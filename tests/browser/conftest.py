@@ -6,6 +6,7 @@ from pathlib import Path
 import harness
 import nbformat
 import pytest
+from filelock import FileLock
 from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).resolve().parent
@@ -20,11 +21,13 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def chromium_path():
+def chromium_path(tmp_path_factory):
     """Return the browser to use. Without one, fail in CI and skip elsewhere."""
     with sync_playwright() as playwright:
         own = Path(playwright.chromium.executable_path)
-    path = harness.find_chromium(own, lambda: harness.install_chromium(own))
+    # Of workers side by side one installs, and the others find what it installed.
+    with FileLock(tmp_path_factory.getbasetemp().parent / "chromium.lock"):
+        path = harness.find_chromium(own, lambda: harness.install_chromium(own))
     if path is None:
         harness.give_up(os.environ)
     return path
