@@ -56,7 +56,7 @@ $(WIDGETS7)/.ready: requirements.txt pyproject.toml
 	$(WIDGETS7_BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps -e .
 	touch $@
 
-$(COLAB)/.ready: binder/colab-constraints.txt binder/colab.py requirements.txt pyproject.toml
+$(COLAB)/.ready: $(wildcard binder/colab-constraints*.txt) binder/colab.py requirements.txt pyproject.toml
 	$(COLAB_PYTHON) -m venv $(COLAB)
 	$(COLAB_BIN)/python binder/colab.py > $(COLAB)/requirements.txt
 	$(COLAB_BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) \

@@ -79,7 +79,10 @@ def test_the_cpu_build_of_torch_is_what_the_pin_means():
         assert Version(f"{plain}+cpu") > Version(plain)
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "binder/colab-constraints.txt"])
+@pytest.mark.parametrize(
+    "file",
+    ["requirements.txt", "binder/colab-constraints.txt", "binder/colab-constraints-3.13.txt"],
+)
 def test_the_package_admits_these_versions(file):
     have = pins(ROOT / file)
     for need in map(Requirement, project()["dependencies"]):
@@ -94,13 +97,19 @@ def test_all_that_the_package_needs_is_pinned():
 
 
 def test_what_colab_gets_beside_its_own():
-    lines = colab.merged()
+    lines = colab.merged(python=(3, 12))
     assert {"torch==2.11.0", "torchvision==0.26.0", "ipywidgets==7.7.1"} <= set(lines)
     assert "onnx<1.21" in lines, "later ones would replace Colab's protobuf"
     names = [colab.name_of(line) for line in lines]
     assert names == sorted(set(names))
     assert not {"jupyterlab"} & set(names)
     assert set(pins(ROOT / "requirements.txt")) - {"jupyterlab"} <= set(names)
+
+
+def test_python_3_13_gets_other_versions_of_what_has_no_wheel_for_it_only():
+    older, newer = (set(colab.merged(python=(3, minor))) for minor in (12, 13))
+    assert older - newer == {"numpy==2.0.2", "pandas==2.2.2"}
+    assert {colab.name_of(line) for line in newer - older} == {"numpy", "pandas"}
 
 
 def test_the_wheel_carries_the_weights_and_the_checks():

@@ -11,7 +11,6 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 expect.set_options(timeout=30_000)  # other tests may be at work beside these
-OURS = ".jp-OutputArea-output .jupyter-widgets"
 
 
 def exhibit(page: Page, title: str) -> Locator:
@@ -60,9 +59,9 @@ def by_mouse(page: Page, shown: Locator, name: str, by: int = 60) -> None:
 
 
 def readable(page: Page, name: str) -> None:
-    """Keep a picture of the page, and hold our widgets against axe."""
+    """Keep a picture of the page, and hold the lesson's outputs and prose against axe."""
     harness.screenshot(page, name)
-    assert harness.axe(page, include=[OURS]) == []
+    assert harness.axe(page, include=harness.OURS) == []
 
 
 def test_lesson_01_augmentation(open_lesson, page):
