@@ -80,6 +80,15 @@ def test_png_gives_the_picture_back():
     assert np.array_equal(np.asarray(again), np.asarray(image))
 
 
+def test_a_picture_that_is_kept_is_packed_tightly():
+    ramp = np.linspace(0, 1, 200)[:, None, None] * np.ones((1, 150, 3)) * (1.0, 0.6, 0.3)
+    image = canvas.as_image(ramp + 0.02 * np.random.default_rng(0).normal(size=ramp.shape))
+    quick, tight = canvas.png(image), canvas.png(image, tight=True)
+    assert len(tight) < len(quick) / 2
+    again = np.asarray(Image.open(io.BytesIO(tight)).convert("RGB")).astype(int)
+    assert np.abs(again - np.asarray(image)).mean() < 8
+
+
 def test_a_view_says_itself_as_html_and_as_text():
     view = View(Image.new("RGB", (30, 15)), 'a "small" <box>', ("5 < 6", "and more"))
     page = view.html()

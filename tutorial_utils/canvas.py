@@ -121,9 +121,14 @@ class View(NamedTuple):
     alt: str
     lines: tuple[str, ...]
 
-    def html(self) -> str:
-        """Return the picture, with its alternative text, and the lines under it."""
-        coded = base64.b64encode(png(self.image)).decode()
+    def html(self, *, tight: bool = False) -> str:
+        """Return the picture, with its alternative text, and the lines under it.
+
+        Args:
+            tight: pack it as tightly as can be, with 192 colours, which takes longer: for a
+                picture that is kept.
+        """
+        coded = base64.b64encode(png(self.image, tight=tight)).decode()
         wide = round(self.image.width / SCALE)
         picture = (
             f'<img alt="{html.escape(self.alt)}" src="data:image/png;base64,{coded}" '
@@ -144,10 +149,14 @@ def as_image(picture: Image.Image | np.ndarray) -> Image.Image:
     return Image.fromarray(values).convert("RGB")
 
 
-def png(image: Image.Image) -> bytes:
-    """Return a picture as a PNG file, packed quickly rather than tightly."""
+def png(image: Image.Image, *, tight: bool = False) -> bytes:
+    """Return a picture as a PNG file, packed quickly; or tightly, with 192 colours."""
     file = io.BytesIO()
-    image.save(file, format="png", compress_level=1)
+    if tight:
+        image = image.quantize(192, dither=Image.Dither.NONE)
+        image.save(file, format="png", optimize=True)
+    else:
+        image.save(file, format="png", compress_level=1)
     return file.getvalue()
 
 

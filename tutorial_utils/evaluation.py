@@ -15,9 +15,6 @@ from typing import NamedTuple
 
 import numpy
 import torch
-from scipy import stats
-from sklearn.metrics import confusion_matrix
-from sklearn.model_selection import StratifiedKFold
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset, RandomSampler, Subset
@@ -198,6 +195,8 @@ def confusion(predictions: Predictions, *, classes: int | None = None) -> numpy.
             f"class {highest} occurs, and classes={classes} counts from 0 to {classes - 1}: use "
             f"classes={predictions.logits.shape[1]}, as many as the network scores"
         )
+    from sklearn.metrics import confusion_matrix  # loaded when used: it takes memory
+
     return confusion_matrix(predictions.labels, predictions.predicted, labels=range(classes))
 
 
@@ -238,6 +237,8 @@ def interval(correct: int, total: int, *, level: float = 0.95) -> tuple[float, f
     if correct > total:
         raise ValueError(f"correct must be at most total, not {correct} of {total}")
     _check_level(level)
+    from scipy import stats  # loaded when used: it takes memory
+
     ends = stats.binomtest(int(correct), int(total)).proportion_ci(float(level), method="wilson")
     return float(ends.low), float(ends.high)
 
@@ -277,6 +278,8 @@ def bootstrap(
     _check_whole(seed, "seed", 0)
     if (sample == sample[0]).all():
         return float(sample[0]), float(sample[0])
+    from scipy import stats  # loaded when used: it takes memory
+
     ends = stats.bootstrap(
         (sample,),
         numpy.mean,
@@ -311,6 +314,8 @@ def mcnemar(first: Predictions, second: Predictions) -> Comparison:
             f"the two were not asked about the same pictures: {len(first)} and {len(second)} "
             f"labels, which differ. Predict both with one loader that does not shuffle"
         )
+    from scipy import stats  # loaded when used: it takes memory
+
     one, two = first.correct, second.correct
     only_first, only_second = int((one & ~two).sum()), int((two & ~one).sum())
     split = only_first + only_second
@@ -389,6 +394,8 @@ def cross_validate(
             f"the smallest class has {smallest} pictures, too few for {folds} folds: take at "
             f"most {max(smallest, 0)} folds, or add pictures"
         )
+    from sklearn.model_selection import StratifiedKFold  # loaded when used: it takes memory
+
     cut = StratifiedKFold(int(folds), shuffle=True, random_state=seed)
     logits: Tensor | None = None
     for fold, (rest, part) in enumerate(cut.split(labels, labels)):

@@ -87,7 +87,7 @@ class Exhibit(ipywidgets.VBox):
     def bundle(self) -> dict[str, Any]:
         """Return what a notebook shows: the live exhibit, and its picture and text without one."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        still = {"text/html": self.view.html(), "text/plain": self.view.plain()}
+        still = {"text/html": self.view.html(tight=True), "text/plain": self.view.plain()}
         return {lesson.LIVE: view} | still
 
     def _ipython_display_(self, **_: object) -> None:
