@@ -1,4 +1,4 @@
-"""The checks of lesson 03: right answers, every usual slip with its own hint, stubs, nonsense."""
+"""The checks of lesson 03: right answers, and every usual slip with its own hint."""
 
 import pytest
 import torch
@@ -12,27 +12,6 @@ from tutorial_utils.checks import lesson03
 
 def raises(*arguments):
     raise RuntimeError("broken on purpose")
-
-
-NONSENSE = ["text", 0.5, [0.5], {}, raises, lambda: 0.5, lambda *a: "abc", lambda *a: [1, "b"]]
-CHECKS = [getattr(lesson03, name) for name in lesson03.__all__]
-every_check = pytest.mark.parametrize("check", CHECKS, ids=lambda c: c.__name__)
-
-
-@every_check
-@pytest.mark.parametrize("stub", [..., None, lambda *a: ..., lambda *a: None])
-def test_a_stub_is_open(check, stub):
-    assert check(stub).state == "open"
-    assert repr(check(stub)) == "not answered yet"
-    assert check().state == "open"
-
-
-@every_check
-@pytest.mark.parametrize("nonsense", NONSENSE, ids=range(len(NONSENSE)))
-def test_nonsense_is_wrong_and_raises_nothing(check, nonsense):
-    verdict = check(nonsense)
-    assert verdict.state == "wrong"
-    assert "Hint: " in verdict.text
 
 
 def saved(width):
@@ -209,9 +188,9 @@ def test_mult_adds_slips(answer, said):
     assert said in verdict.text
 
 
-@every_check
-def test_the_generator_is_left_alone(check):
+def test_right_answers_leave_the_generator_alone():
     before = torch.get_rng_state()
-    for answer in (..., 3, raises, saved, by_gradient, work, lambda *a: a[0]):
-        check(answer)
+    for name in lesson03.__all__:
+        for answer in (saved, by_gradient, work):
+            getattr(lesson03, name)(answer)
     assert torch.equal(torch.get_rng_state(), before)
