@@ -1,6 +1,8 @@
 """The fast pass of a frozen backbone: the plain pass's values, by whatever way is chosen."""
 
 import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -155,3 +157,27 @@ def test_native_bf16_with_older_torch(answer, monkeypatch):
 def test_native_bf16_agrees_with_the_kernel():
     flags = set(Path("/proc/cpuinfo").read_text().split())
     assert fastpass.says_bf16() == bool(flags & {"avx512_bf16", "amx_bf16"})
+
+
+FAULTS = """
+import resource
+from tutorial_utils import fastpass
+{keep}
+import torch
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(25_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+print(faults())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+def test_memory_that_was_freed_is_kept_for_the_next_tensor():
+    def faults(keep: str) -> int:
+        words = [sys.executable, "-c", FAULTS.format(keep=keep)]
+        return int(subprocess.run(words, capture_output=True, check=True, text=True).stdout)
+
+    assert faults("") > 10_000  # 100 MB in pages of 4 kB
+    assert faults("fastpass.keep_memory()") < 100

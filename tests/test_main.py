@@ -21,6 +21,7 @@ FLOORS = {
     "places": 0,
     "runner": 0,
     "sketchbook": 0,
+    "winograd": 0,
     "workers": 0,
     "checkpoints": 1,
     "data": 1,

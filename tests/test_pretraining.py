@@ -10,7 +10,7 @@ import torchvision
 from test_corpus import tree, write
 from torch import nn
 
-from tutorial_utils import __main__, corpus, models, pretraining
+from tutorial_utils import __main__, corpus, fastpass, models, pretraining
 from tutorial_utils.corpus import Corpus, Pixels
 
 TINY = pretraining.Recipe(batch_size=8, lr=0.02, sizes=((0.0, 64), (0.5, 80)))
@@ -272,7 +272,79 @@ def test_the_callers_generator_is_left_alone(tmp_path):
     assert torch.equal(torch.rand(2), wanted)
 
 
-def test_the_command_pretrains_from_a_folder(tmp_path, capsys):
+def begun(arch: str, images: torch.Tensor, hidden: int = 0) -> tuple[nn.Module, nn.Module]:
+    """Return a plain network's features and those of one with norms that began with them."""
+    plain = pretraining.fold(shaken(arch)).features
+    network = pretraining.with_norms(arch, 3, hidden=hidden)
+    pretraining.begin_with(network, plain, images)
+    return plain, network.features
+
+
+@pytest.mark.parametrize("arch", models.ARCHS)
+def test_a_network_that_begins_with_weights_computes_what_they_do(arch):
+    images = torch.randn(16, 3, 96, 96)
+    plain, features = begun(arch, images, hidden=4)
+    with torch.no_grad():
+        wanted = plain(images.clone())
+        for network in (features.eval(), features.train()):  # in training, by these pictures' means
+            found = network(images.clone())
+            assert (found - wanted).abs().max() / wanted.abs().max() < 1e-3
+
+
+def test_kernels_get_the_length_of_fresh_ones():
+    _, features = begun("alexnet", torch.randn(16, 3, 64, 64))
+    fresh = pretraining.with_norms("alexnet", 3).features
+    for ours, other in zip(features, fresh, strict=True):
+        if isinstance(ours, nn.Conv2d):
+            lengths = ours.weight.flatten(1).norm(dim=1)
+            assert lengths.std() / lengths.mean() < 1e-4
+            mean = other.weight.flatten(1).norm(dim=1).mean()
+            assert lengths.mean().item() == pytest.approx(mean.item(), rel=0.05)
+
+
+def test_a_run_begins_with_an_asset_and_keeps_it_when_it_goes_on(tmp_path, monkeypatch, capsys):
+    first = go(tmp_path, name="first", epochs=8)
+    short = replace(TINY, lr=1e-6)
+    more = {"start": first.path, "recipe": short, "epochs": 3, "quiet": False}
+    whole = go(tmp_path, name="whole", **more)
+    assert f"begins with {first.path}" in capsys.readouterr().out
+    # At so small a rate nothing but the norms' means move, by batches of eight.
+    left, right = (
+        pretraining._features(path.read_bytes(), models.empty("alexnet").features)
+        for path in (first.path, whole.path)
+    )
+    for name, value in left.items():
+        likeness = nn.functional.cosine_similarity(value.flatten(), right[name].flatten(), dim=0)
+        assert likeness > 0.95, name
+    state = tmp_path / "state"
+    with monkeypatch.context() as patch:
+        cut_after(patch, 4)
+        with pytest.raises(Cut):
+            go(tmp_path, checkpoint=state, every_s=0, **more)
+    again = go(tmp_path, name="again", checkpoint=state, resume=True, **more)
+    assert again.sha256 == whole.sha256
+
+
+def test_an_asset_of_another_network_is_refused_as_a_beginning(tmp_path):
+    path = tmp_path / "vgg16.safetensors"
+    pretraining.pack(pretraining.fold(shaken("vgg16")).features, path, packing="int8")
+    for content in (path.read_bytes(), path.read_bytes()[:1000], b""):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="does not hold AlexNet's convolutions"):
+            go(tmp_path, start=path)
+    with pytest.raises(FileNotFoundError):
+        go(tmp_path, start=tmp_path / "nowhere")
+
+
+def test_a_hidden_layer_in_the_head(tmp_path):
+    outcome = go(tmp_path, epochs=12, recipe=replace(TINY, hidden=16))
+    assert outcome.trained.correct >= 9
+    assert abs(outcome.packed.correct - outcome.trained.correct) <= 1
+
+
+def test_the_command_pretrains_from_a_folder(tmp_path, capsys, monkeypatch):
+    asked = []
+    monkeypatch.setattr(fastpass, "keep_memory", lambda: asked.append(1))
     write(tmp_path / "set", tree(ant=4, bee=4) | {"train/ant/bad.png": b"x"})
     words = ["pretrain", "alexnet", "--data", str(tmp_path / "set"), "--epochs", "1"]
     words += ["--out", str(tmp_path / "a.safetensors"), "--batch-size", "4", "--side", "16"]
@@ -280,11 +352,17 @@ def test_the_command_pretrains_from_a_folder(tmp_path, capsys):
     said = capsys.readouterr().out
     assert "8 training and 8 validation pictures of 2 classes; 1 skipped: train/ant/bad.png" in said
     assert "epoch 1.00  64x64" in said and (tmp_path / "a.safetensors").exists()
+    assert asked == [1]
+    words[words.index("--out") + 1] = str(tmp_path / "b.safetensors")
+    words += ["--sizes", "0:64", "--hidden", "8", "--start", str(tmp_path / "a.safetensors")]
+    assert __main__.main(words) == 0
+    assert "begins with " in capsys.readouterr().out
     assert __main__.main([*words, "--sizes", "0:64"]) == 1  # its checkpoint would be lost
     assert "would be lost" in capsys.readouterr().err
 
 
-def test_the_command_names_what_is_wrong_with_a_source(tmp_path, capsys):
+def test_the_command_names_what_is_wrong_with_a_source(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(fastpass, "keep_memory", lambda: None)
     words = ["pretrain", "vgg16", "--data", str(tmp_path), "--epochs", "1", "--out", "x"]
     assert __main__.main(words) == 1
     assert "no class with pictures" in capsys.readouterr().err

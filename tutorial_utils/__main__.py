@@ -133,11 +133,17 @@ def _parser() -> argparse.ArgumentParser:
     budget = pretrain.add_mutually_exclusive_group(required=True)
     budget.add_argument("--epochs", type=float, help="passes over the pictures")
     budget.add_argument("--minutes", type=float, help="of training, all sittings together")
+    pretrain.add_argument(
+        "--start", type=Path, metavar="ASSET", help="begin with these weights, not with chance"
+    )
     pretrain.add_argument("--checkpoint", type=Path, help="keeps the state (FILE.checkpoint)")
     pretrain.add_argument("--resume", action="store_true", help="go on from the checkpoint")
     pretrain.add_argument("--side", type=_count, default=64, help="pixels kept of a picture (64)")
     pretrain.add_argument("--batch-size", type=_count)
     pretrain.add_argument("--lr", type=float, help="the highest rate of the cycle")
+    pretrain.add_argument(
+        "--hidden", type=int, help="numbers of the head's hidden layer, 0 for none"
+    )
     pretrain.add_argument(
         "--sizes", nargs="+", metavar="SHARE:PIXELS", help="such as 0:64 0.35:96 0.75:128"
     )
@@ -150,10 +156,11 @@ def _parser() -> argparse.ArgumentParser:
 def _pretrain(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from tutorial_utils import corpus, pretraining, training
+    from tutorial_utils import corpus, fastpass, pretraining, training
 
+    fastpass.keep_memory()
     recipe = replace(pretraining.RECIPES[options.arch], seed=options.seed)
-    for name in ("batch_size", "lr"):
+    for name in ("batch_size", "lr", "hidden"):
         if getattr(options, name) is not None:
             recipe = replace(recipe, **{name: getattr(options, name)})
     if options.sizes:
@@ -169,6 +176,7 @@ def _pretrain(options: argparse.Namespace) -> int:
         epochs=options.epochs,
         minutes=options.minutes,
         recipe=recipe,
+        start=options.start,
         checkpoint=options.checkpoint or options.out.with_suffix(".checkpoint"),
         resume=options.resume,
         device=options.device,

@@ -14,7 +14,9 @@ Sources:
     NNPACK: https://github.com/Maratyszcza/NNPACK
 """
 
+import ctypes
 import functools
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -46,6 +48,27 @@ def says_bf16() -> bool:
         return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     older = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch before 2.12
     return any(getattr(torch.cpu, name, bool)() for name in older)  # bool() is False
+
+
+def keep_memory() -> None:
+    """Have this process keep what it frees for its next tensors, and ask for large pages.
+
+    glibc returns large blocks to the system at once, which then clears and maps each page anew for
+    the next tensor; and a matrix with a long row touches more small pages than a processor keeps
+    the addresses of. Call it before the first large tensor, in a process that does nothing else.
+    Without glibc only the second part is done, and without Linux nothing.
+
+    Source: mallopt(3): https://man7.org/linux/man-pages/man3/mallopt.3.html
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch reads it when it first allocates
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(-4, 0)  # M_MMAP_MAX: take no block from the system by itself
+    mallopt(-1, -1)  # M_TRIM_THRESHOLD: give nothing back
+    mallopt(-2, 2**28)  # M_TOP_PAD: ask for much at a time
+    mallopt(-8, 1)  # M_ARENA_MAX: the thread of the backward pass shares what is kept
 
 
 def winograd_pays() -> bool:

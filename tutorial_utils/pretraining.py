@@ -6,6 +6,8 @@ plain architecture. The head is a global mean and one dense layer, and is thrown
 
 `python -m tutorial_utils pretrain ARCH --data FOLDER_OR_ZIPS --out FILE` runs `pretrain`.
 
+On a CPU most convolutions multiply less, see `winograd`.
+
 Sources:
     Ioffe and Szegedy, "Batch normalization" (2015): https://arxiv.org/abs/1502.03167
     Smith and Topin, "Super-convergence" (2017), the one-cycle rate: https://arxiv.org/abs/1708.07120
@@ -27,12 +29,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from tutorial_utils import corpus, fastpass, models
+from tutorial_utils import corpus, fastpass, models, winograd
 from tutorial_utils.corpus import Corpus, Pixels
 from tutorial_utils.history import Score, replace_file
 
 FORMAT = 1
 WARM_UP = 0.15  # share of the budget in which the rate rises
+CALIBRATION = 500  # pictures, to set the norms with where a run begins with an asset
 PACKING = {"alexnet": "float16", "vgg16": "int8"}  # together 20 MB
 
 
@@ -47,6 +50,9 @@ class Recipe:
         weight_decay: on weights, not on biases and norms.
         smoothing: of the labels.
         dropout: before the dense layer.
+        hidden: numbers of a hidden dense layer in the head; 0 for none. With one, the features
+            need not be ready to part all classes by planes, and carry over better (Wang et al.,
+            2022: https://arxiv.org/abs/2112.00496).
         sizes: (share of the budget from which on, pixels): sizes that grow.
         seed: of the start, the order, the variations.
     """
@@ -57,6 +63,7 @@ class Recipe:
     weight_decay: float = 5e-4
     smoothing: float = 0.1
     dropout: float = 0.2
+    hidden: int = 0
     sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.35, 96), (0.75, 128))
     seed: int = 0
 
@@ -122,13 +129,14 @@ def sizes(words: Sequence[str]) -> tuple[tuple[float, int], ...]:
     return found
 
 
-def with_norms(arch: str, classes: int, *, dropout: float = 0.2) -> nn.Sequential:
+def with_norms(arch: str, classes: int, *, dropout: float = 0.2, hidden: int = 0) -> nn.Sequential:
     """Build a network's convolutions with a batch norm behind each, and a small head.
 
     Args:
         arch: one of `models.ARCHS`.
         classes: how many the head tells apart.
-        dropout: before the dense layer.
+        dropout: before each dense layer.
+        hidden: numbers of the head's hidden layer; 0 for none.
 
     Returns:
         `features` and `head`; maps (N, 3, H, W) to logits (N, classes). Drawn by torch's global
@@ -138,20 +146,53 @@ def with_norms(arch: str, classes: int, *, dropout: float = 0.2) -> nn.Sequentia
     layers: list[nn.Module] = []
     for layer in plain:
         if isinstance(layer, nn.Conv2d):
-            layer = layer.to_empty(device="cpu")
+            layer = _conv(layer, winograd.Conv2d)
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
             nn.init.zeros_(layer.bias)
             layers += [layer, nn.BatchNorm2d(layer.out_channels)]
         else:
             layers.append(layer)
     channels = [layer.out_channels for layer in plain if isinstance(layer, nn.Conv2d)][-1]
-    head = nn.Sequential(
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(channels, classes)
-    )
+    head: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout)]
+    if hidden:
+        head += [nn.Linear(channels, hidden, bias=False), nn.BatchNorm1d(hidden)]
+        head += [nn.ReLU(inplace=True), nn.Dropout(dropout)]
+    head.append(nn.Linear(hidden or channels, classes))
     network = nn.Sequential()
     network.add_module("features", nn.Sequential(*layers))
-    network.add_module("head", head)
+    network.add_module("head", nn.Sequential(*head))
     return network
+
+
+def begin_with(network: nn.Sequential, plain: nn.Module, images: Tensor) -> None:
+    """Put a plain network's convolutions into one with norms, so that both compute the same.
+
+    Each norm is set to what it would have learned: to undo itself on these pictures. Each kernel
+    is brought to the length that a fresh one has, which the norm undoes too, so that a rate means
+    the same as from scratch.
+
+    Args:
+        network: as `with_norms` builds it; its features are changed, its head is not.
+        plain: torchvision's layers, with weights.
+        images: (N, 3, S, S) as the network is fed, some hundred, to measure means and spreads on.
+    """
+    norms = [layer for layer in network.features if isinstance(layer, nn.BatchNorm2d)]
+    convs = [layer for layer in network.features if isinstance(layer, nn.Conv2d)]
+    places = zip(convs, norms, strict=True)
+    with torch.no_grad():
+        for layer in plain:
+            images = layer(images.clone())  # torchvision's ReLU works in place
+            if isinstance(layer, nn.Conv2d):
+                conv, norm = next(places)
+                spread, mean = torch.std_mean(images, (0, 2, 3), correction=0)  # (out,)
+                longer = conv.weight[0].numel() ** 0.5 * conv.weight.std()
+                longer = longer / layer.weight.flatten(1).norm(dim=1).clamp(min=1e-12)  # (out,)
+                conv.weight.copy_(layer.weight * longer[:, None, None, None])
+                conv.bias.zero_()
+                norm.weight.copy_((spread.square() + norm.eps).sqrt())
+                norm.bias.copy_(mean)
+                norm.running_mean.copy_((mean - layer.bias) * longer)
+                norm.running_var.copy_((spread.square() + norm.eps) * longer.square() - norm.eps)
 
 
 def fold(network: nn.Sequential) -> nn.Sequential:
@@ -177,9 +218,14 @@ def fold(network: nn.Sequential) -> nn.Sequential:
     return folded.eval()
 
 
+def _conv(like: nn.Conv2d, kind: type[nn.Conv2d]) -> nn.Conv2d:
+    """Return a convolution of the same shape, its numbers not yet set."""
+    wide = {"kernel_size": like.kernel_size, "stride": like.stride, "padding": like.padding}
+    return nn.utils.skip_init(kind, like.in_channels, like.out_channels, **wide)
+
+
 def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
-    wide = {"kernel_size": conv.kernel_size, "stride": conv.stride, "padding": conv.padding}
-    twin = nn.utils.skip_init(nn.Conv2d, conv.in_channels, conv.out_channels, **wide)
+    twin = _conv(conv, nn.Conv2d)
     with torch.no_grad():
         # In double precision, so that folding rounds once.
         factor = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
@@ -230,6 +276,7 @@ def pretrain(
     epochs: float | None = None,
     minutes: float | None = None,
     recipe: Recipe | None = None,
+    start: str | Path | None = None,
     checkpoint: str | Path | None = None,
     resume: bool = False,
     every_s: float = 180.0,
@@ -246,6 +293,7 @@ def pretrain(
         epochs: the budget in passes over the training set; a part of one is allowed.
         minutes: the budget in minutes of training, all sittings together; one of both is given.
         recipe: None for the network's own in `RECIPES`.
+        start: an asset to begin with, e.g. the one that ships; None for chance.
         checkpoint: a file to keep the state in, so that a run that was cut off can go on.
         resume: go on from the checkpoint, if there is one.
         every_s: seconds from one checkpoint to the next.
@@ -257,7 +305,8 @@ def pretrain(
         Accuracies, time and the file's SHA-256.
 
     Raises:
-        ValueError: if an argument is not allowed, or the checkpoint is of another run.
+        ValueError: if an argument is not allowed, the checkpoint is of another run, or the asset
+            to begin with of another network.
         FloatingPointError: if the loss is no longer finite; the checkpoint is kept as it was.
         OSError: if a checkpoint or the file cannot be written; the one before it is kept.
     """
@@ -276,7 +325,7 @@ def pretrain(
     )
     if not Path(out).parent.is_dir():
         raise FileNotFoundError(f"there is no folder {Path(out).parent} to write {out} into")
-    run.start(resume=resume)
+    run.start(None if start is None else Path(start), resume=resume)
     while run.done < 1:
         run.epoch()
     return run.end(Path(out))
@@ -303,7 +352,9 @@ class _Run:
         self.step, self.seconds = 0, 0.0
         with torch.random.fork_rng([]):
             torch.manual_seed(recipe.seed)
-            network = with_norms(arch, len(pictures.classes), dropout=recipe.dropout)
+            network = with_norms(
+                arch, len(pictures.classes), dropout=recipe.dropout, hidden=recipe.hidden
+            )
         self.network = network.to(device, memory_format=torch.channels_last)
         self.optimizer = _optimizer(self.network, recipe)
         self.mixed = device.type == "cuda" or (device.type == "cpu" and fastpass.native_bf16())
@@ -316,9 +367,11 @@ class _Run:
         spent = self.step / self.steps if kind == "epochs" else self.seconds / 60
         return spent / amount
 
-    def start(self, *, resume: bool) -> None:
-        """Go on from the checkpoint, or make sure that none is lost."""
+    def start(self, asset: Path | None, *, resume: bool) -> None:
+        """Go on from the checkpoint, or begin, and make sure that none is lost."""
         if self.checkpoint is None or not self.checkpoint.exists():
+            if asset is not None:
+                self._begin_with(asset)
             return
         if not resume:
             raise ValueError(
@@ -330,6 +383,21 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
         self.say(f"resumed after {self.step / self.steps:.2f} epochs, {self.seconds / 60:.0f} min")
+
+    def _begin_with(self, asset: Path) -> None:
+        plain, content = models.empty(self.arch).features, asset.read_bytes()
+        try:
+            plain.load_state_dict(_features(content, plain), assign=True)
+        except Exception as error:  # a broken or another network's file raises nearly anything
+            raise ValueError(
+                f"{asset} does not hold {models.TITLES[self.arch]}'s convolutions ({error})"
+            ) from error
+        images = self.pictures.train.images[:: max(1, len(self.pictures.train) // CALIBRATION)]
+        generator = torch.Generator().manual_seed(self.recipe.seed)
+        images = corpus.vary(images.float().div_(255), self.recipe.size(0.0), generator)
+        begin_with(self.network.cpu(), plain, _normalised(images))
+        self.network.to(self.device)
+        self.say(f"begins with {asset}")
 
     def epoch(self) -> None:
         """Train to the end of the epoch, or of the budget, and measure."""
@@ -409,12 +477,7 @@ class _Run:
         trained = self.measure(self.network, size)
         folded = fold(self.network)
         digest = pack(folded.features, out, packing=PACKING[self.arch])
-        folded.features.load_state_dict(
-            {
-                name.removeprefix("features."): value
-                for name, value in models.read_features(out.read_bytes(), folded.features).items()
-            }
-        )
+        folded.features.load_state_dict(_features(out.read_bytes(), folded.features))
         packed = self.measure(folded.to(self.device), size)
         epochs = self.step / self.steps
         self.say(f"validation at {size}x{size}: trained {trained}; from {out.name} {packed}")
@@ -450,6 +513,12 @@ class _Run:
             raise OSError(
                 f"the checkpoint {self.checkpoint} could not be written ({error}); {kept}"
             ) from error
+
+
+def _features(content: bytes, features: nn.Module) -> dict[str, Tensor]:
+    """Return what an asset holds, by the names that its layers have among themselves."""
+    read = models.read_features(content, features)
+    return {name.removeprefix("features."): value for name, value in read.items()}
 
 
 def _read(path: Path) -> dict:
