@@ -5,7 +5,7 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help lessons test test-fast test-browser browser test-colab test-widgets7 lab badges images notebooks results bench bench-cost bench-widgets doctor clean
+.PHONY: help lessons test test-fast test-browser browser test-colab test-widgets7 lab badges images notebooks results bench bench-cost bench-widgets bench-weights doctor clean
 
 help: ## Say what can be made (this text)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -91,6 +91,9 @@ bench-cost: $(READY) ## Measure what features of 400, 4,000 and 40,000 pictures 
 
 bench-widgets: $(READY) ## Measure how long the widgets take to follow a move
 	$(BIN)/python bench/widgets.py $(BENCH_FLAGS)
+
+bench-weights: $(READY) ## Measure what the demo weights are worth, and what loading them takes
+	$(BIN)/python bench/weights.py $(BENCH_FLAGS)
 
 $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import cost  # noqa: E402
 import figure  # noqa: E402
 import one  # noqa: E402
 import summary  # noqa: E402
+import torch  # noqa: E402
+import weights  # noqa: E402
 
 import bench  # noqa: E402
 
@@ -277,3 +280,37 @@ def cost_archives(folder, *, per_class):
             for label in ("n1", "n2"):
                 for picture in range(per_class):
                     archive.writestr(f"train/{label}/{number}_{picture}.webp", content.getvalue())
+
+
+def values(count: int, apart: float, seed: int) -> tuple:
+    """Return (N, 6) in which one column tells the classes apart, and the labels."""
+    found = torch.randn(count, 6, generator=torch.Generator().manual_seed(seed))
+    labels = torch.arange(count) % 2
+    found[:, 2] += apart * (labels - 0.5)
+    return found * 100 + 7, labels  # whatever the scale
+
+
+def test_a_linear_head_finds_what_tells_the_classes_apart():
+    assert weights.score([values(80, 8.0, 0), values(100, 8.0, 1)], seed=0) >= 97
+    assert 30 <= weights.score([values(80, 0.0, 0), values(100, 0.0, 1)], seed=0) <= 70
+
+
+def test_a_linear_head_is_the_seeds():
+    sets = [values(40, 1.0, 0), values(200, 1.0, 1)]
+    assert weights.score(sets, seed=3) == weights.score(sets, seed=3)
+
+
+def test_a_row_is_the_mean_and_the_range_over_the_seeds(monkeypatch):
+    monkeypatch.setattr(weights, "score", lambda pair, seed: 100 + 10 * seed)
+    pictures = argparse.Namespace(origin="drawn")
+    found = weights.row(pictures, "what", [[None, (None, torch.zeros(153))]] * 3)
+    assert found == "| drawn | what | 3 | 0.719 (0.654 to 0.784) | 0.643 to 0.784 |"
+
+
+@pytest.mark.parametrize("arch", sorted(weights.LIMITS))
+def test_loading_makes_no_second_copy_of_the_tensors(arch):
+    words = [sys.executable, str(BENCH / "weights.py"), "--load", arch]
+    took = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
+    asset = (BENCH.parent / "tutorial_utils" / "assets" / f"{arch}.safetensors").stat().st_size
+    # The tensors once, the file as it is read and as it is stored, and some code that is loaded.
+    assert took["peak"] < took["tensors"] + 2 * asset + 10 * 2**20

@@ -79,9 +79,10 @@ class Recipe:
         return self.lr * max((1 + math.cos(math.pi * rest)) / 2, 1e-4)
 
 
+# The sizes are those at which a map is a whole number of Winograd's tiles in most layers.
 RECIPES = {
-    "alexnet": Recipe(),
-    "vgg16": Recipe(batch_size=128, lr=0.08, sizes=((0.0, 32), (0.3, 48), (0.6, 64))),
+    "alexnet": Recipe(hidden=1024, sizes=((0.0, 64), (0.2, 128), (0.7, 144))),
+    "vgg16": Recipe(batch_size=128, lr=0.08, hidden=1024, sizes=((0.0, 32), (0.35, 64))),
 }
 
 

@@ -1,0 +1,161 @@
+"""What the demo weights are worth, and what loading them takes: `make bench-weights`.
+
+A linear head learns to tell ants from bees by frozen features, one mean a channel of the last
+convolutions, and is scored on the validation pictures, with several seeds (start of the head, order
+of the pictures, and the random network itself). Beside it: the same with a network of random
+weights, and with plain pixels. With ANTS_BEES_DIR set, the real photographs are measured too.
+
+The recipe of the head was set beforehand and is the same for all rows.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from statistics import mean, median
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tutorial_utils import data, evaluation, features, models
+
+EPOCHS, BATCH, RATE, DECAY = 60, 20, 1e-3, 1e-2
+PIXELS = 32  # a side of the pictures of which a head sees the pixels
+LIMITS = {"alexnet": 0.3, "vgg16": 1.5}  # seconds that loading may take
+MIB = 2**20
+
+
+def main() -> None:
+    """Measure and print two tables; or load one network and say what it took."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--size", type=int, help="pixels of a side, in place of the preset's")
+    parser.add_argument("--load", choices=models.ARCHS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.load:
+        print(json.dumps(load(options.load)))
+        return
+    print(loading(), flush=True)
+    sources = ["drawn"] + (["folder"] if os.environ.get("ANTS_BEES_DIR") else [])
+    print("\n| pictures | features | seeds | validation: mean (range) | 95% interval of one run |")
+    print("|---|---|---|---|---|", flush=True)
+    for source in sources:
+        pictures = data.load(source, quiet=True)
+        for name, sets in rows(pictures, options.seeds, options.size):
+            print(row(pictures, name, sets), flush=True)
+
+
+def rows(pictures: data.Pictures, seeds: int, size: int | None):
+    """Yield (what the head sees, [(training set, validation set) for each seed])."""
+    preset = models.find_weights("alexnet", "none", quiet=True).transforms()
+    preset.crop_size, preset.resize_size = [PIXELS], [PIXELS]
+    sets = [gathered(pictures.dataset(split, preset)) for split in data.SPLITS]
+    yield f"pixels, {PIXELS}x{PIXELS}", [sets] * seeds
+    for arch in models.ARCHS:
+        demo = models.find_weights(arch, "demo", quiet=True)
+        preset = demo.transforms()
+        if size:
+            preset.crop_size, preset.resize_size = [size], [size]
+        seen = f"{models.TITLES[arch]}, {preset.crop_size[0]} pixels"
+        yield f"{seen}, demo weights", [pooled(pictures, demo, preset)] * seeds
+        none = models.find_weights(arch, "none", quiet=True)
+        drawn = []
+        for seed in range(seeds):
+            torch.manual_seed(seed)
+            drawn.append(pooled(pictures, none, preset))
+        yield f"{seen}, random weights", drawn
+
+
+def gathered(dataset) -> tuple[Tensor, Tensor]:
+    """Return all pictures as (N, D) and their labels."""
+    pairs = [dataset[k] for k in range(len(dataset))]
+    return torch.stack([p.flatten() for p, _ in pairs]), torch.tensor([k for _, k in pairs])
+
+
+def pooled(pictures: data.Pictures, weights: models.Weights, preset) -> list:
+    """Return (values (N, C), labels (N,)) of both sets: the mean of each channel's map."""
+    backbone = models.build_backbone(weights)
+    backbone = nn.Sequential(backbone[0], nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
+    sets = []
+    for split in data.SPLITS:
+        found = features.extract(backbone, pictures.dataset(split, preset), quiet=True)
+        sets.append((found.values.float(), found.labels))
+    return sets
+
+
+def score(sets: list, seed: int) -> int:
+    """Train a linear head on the first set and return how many of the second it has right."""
+    (values, labels), (asked, truth) = sets
+    middle, spread = values.mean(0), values.std(0).clamp(min=1e-6)
+    values, asked = (values - middle) / spread, (asked - middle) / spread
+    torch.manual_seed(seed)
+    head = nn.Linear(values.shape[1], 2)
+    optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY)
+    for _ in range(EPOCHS):
+        for chosen in torch.randperm(len(labels)).split(BATCH):
+            loss = functional.cross_entropy(head(values[chosen]), labels[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    with torch.inference_mode():
+        return int((head(asked).argmax(1) == truth).sum())
+
+
+def row(pictures: data.Pictures, name: str, sets: list) -> str:
+    """Return one row of the table."""
+    total = len(sets[0][1][1])
+    correct = [score(pair, seed) for seed, pair in enumerate(sets)]
+    low, high = evaluation.interval(round(mean(correct)), total)
+    which = "drawn" if pictures.origin == "drawn" else "photographs"
+    return (
+        f"| {which} | {name} | {len(sets)} | {mean(correct) / total:.3f} "
+        f"({min(correct) / total:.3f} to {max(correct) / total:.3f}) | {low:.3f} to {high:.3f} |"
+    )
+
+
+def loading(times: int = 5) -> str:
+    """Load each network's convolutions in processes of their own, and return a table."""
+    lines = [
+        "| network | seconds (lowest to highest) | limit | its tensors, MiB | peak above, MiB |"
+    ]
+    lines.append("|---|---|---|---|---|")
+    for arch in models.ARCHS:
+        runs = []
+        for _ in range(times):
+            words = [sys.executable, __file__, "--load", arch]
+            runs.append(json.loads(subprocess.run(words, capture_output=True, check=True).stdout))
+        seconds = [run["seconds"] for run in runs]
+        lines.append(
+            f"| {models.TITLES[arch]} | {median(seconds):.3f} ({min(seconds):.3f} to "
+            f"{max(seconds):.3f}) | {LIMITS[arch]} | {runs[0]['tensors'] / MIB:.1f} | "
+            f"{max(run['peak'] for run in runs) / MIB:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def load(arch: str) -> dict:
+    """Load a network's convolutions from the asset: seconds, bytes of its tensors, peak memory."""
+    weights = models.find_weights(arch, "demo", quiet=True)
+    hashlib.sha256(b"")  # what is loaded when first used, other than the weights
+    torch.zeros(1)
+    before, start = peak(), time.perf_counter()
+    backbone = models.build_backbone(weights)
+    seconds = time.perf_counter() - start
+    tensors = sum(p.numel() * p.element_size() for p in backbone.parameters())
+    return {"seconds": seconds, "tensors": tensors, "peak": peak() - before}
+
+
+def peak() -> int:
+    """Return the most memory that this process held so far, in bytes."""
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+if __name__ == "__main__":
+    main()
