@@ -111,6 +111,24 @@ def test_the_size_grows_with_the_share_of_the_budget():
     assert [TINY.size(done) for done in (0, 0.49, 0.5, 1.0)] == [64, 64, 80, 80]
 
 
+def test_pictures_are_varied_less_in_the_end(tmp_path, monkeypatch):
+    assert TINY.variation(0.84) == {"least_side": 0.55, "light": 0.3}
+    assert TINY.variation(0.85) == {"least_side": 0.775, "light": 0.15}
+    asked = []
+    real = corpus.vary
+    monkeypatch.setattr(corpus, "vary", lambda *a, **how: asked.append(how) or real(*a, **how))
+    go(tmp_path, recipe=replace(TINY, calm=0.5))  # six steps
+    assert [how["light"] for how in asked] == [0.3] * 3 + [0.15] * 3
+
+
+def test_it_may_be_measured_at_another_size(tmp_path, capsys):
+    outcome = go(tmp_path, recipe=replace(TINY, test_size=96), epochs=0.3, quiet=False)
+    assert outcome.size == 96
+    lines = capsys.readouterr().out.splitlines()
+    assert "validation at 96x96: " in lines[1]
+    assert lines[0].partition("validation ")[2].partition("  ")[0] in lines[1]
+
+
 def test_sizes_are_read_from_words():
     assert pretraining.sizes(["0:64", "0.5:96"]) == ((0.0, 64), (0.5, 96))
     for bad in (["64"], [], ["0.1:64"], ["0:64", "0:96"], ["0:64", "1:96"], ["0:x"]):
@@ -248,6 +266,7 @@ def test_a_loss_that_is_lost_says_what_to_try(tmp_path):
     [
         ({"arch": "resnet", "recipe": None}, "unknown arch 'resnet'"),
         ({"recipe": replace(TINY, sizes=((0.0, 32),))}, "32x32 are too small for AlexNet"),
+        ({"recipe": replace(TINY, test_size=32)}, "32x32 are too small for AlexNet"),
         ({"epochs": None}, "give the budget as epochs or as minutes"),
         ({"minutes": 1}, "give the budget as epochs or as minutes"),
         ({"epochs": 0}, "epochs must be a finite number above 0"),

@@ -145,7 +145,10 @@ def _parser() -> argparse.ArgumentParser:
         "--hidden", type=int, help="numbers of the head's hidden layer, 0 for none"
     )
     pretrain.add_argument(
-        "--sizes", nargs="+", metavar="SHARE:PIXELS", help="such as 0:64 0.35:96 0.75:128"
+        "--sizes", nargs="+", metavar="SHARE:PIXELS", help="such as 0:64 0.2:128 0.7:144"
+    )
+    pretrain.add_argument(
+        "--test-size", type=_count, help="pixels at which to measure, if not those it trains at"
     )
     pretrain.add_argument("--seed", type=int, default=0)
     pretrain.add_argument("--device", help="cpu, cuda; a GPU where there is one")
@@ -160,7 +163,7 @@ def _pretrain(options: argparse.Namespace) -> int:
 
     fastpass.keep_memory()
     recipe = replace(pretraining.RECIPES[options.arch], seed=options.seed)
-    for name in ("batch_size", "lr", "hidden"):
+    for name in ("batch_size", "lr", "hidden", "test_size"):
         if getattr(options, name) is not None:
             recipe = replace(recipe, **{name: getattr(options, name)})
     if options.sizes:

@@ -54,6 +54,11 @@ class Recipe:
             need not be ready to part all classes by planes, and carry over better (Wang et al.,
             2022: https://arxiv.org/abs/2112.00496).
         sizes: (share of the budget from which on, pixels): sizes that grow.
+        calm: the share of the budget from which on pictures are varied half as much.
+        test_size: pixels at which validation pictures are measured; None for the size at which
+            the network trains. A crop is enlarged, so what trains on crops sees everything larger
+            than it is in a whole picture of the same size, and does best on a larger one (Touvron
+            et al., 2019: https://arxiv.org/abs/1906.06423).
         seed: of the start, the order, the variations.
     """
 
@@ -65,11 +70,18 @@ class Recipe:
     dropout: float = 0.2
     hidden: int = 0
     sizes: tuple[tuple[float, int], ...] = ((0.0, 64), (0.35, 96), (0.75, 128))
+    calm: float = 0.85
+    test_size: int | None = None
     seed: int = 0
 
     def size(self, done: float) -> int:
         """Return the pixels of a side when a share of the budget is spent."""
         return [size for start, size in self.sizes if start <= done][-1]
+
+    def variation(self, done: float) -> dict[str, float]:
+        """Return how much pictures are varied when a share of the budget is spent."""
+        strength = 0.5 if done >= self.calm else 1.0
+        return {"least_side": 1 - 0.45 * strength, "light": 0.3 * strength}
 
     def rate(self, done: float) -> float:
         """Return the learning rate when a share of the budget is spent: one cycle of cosines."""
@@ -91,7 +103,7 @@ class Outcome:
     """What a pretraining came to.
 
     Attributes:
-        trained: on the validation set at the last size, with the norms.
+        trained: on the validation set, with the norms.
         packed: the same from the file, the norms folded in and the numbers rounded.
         size: pixels of a side at which both were measured.
         epochs: passes over the training set, the last one perhaps in part.
@@ -424,7 +436,7 @@ class _Run:
                 saved = time.monotonic()
         bar.close()
         self._save()
-        score = self.measure(self.network, size)
+        score = self.measure(self.network, self.recipe.test_size or size)
         rate = count * self.recipe.batch_size / max(time.monotonic() - before, 1e-9)
         self.say(
             f"epoch {self.step / self.steps:.2f}  {size}x{size}  training loss "
@@ -433,22 +445,23 @@ class _Run:
 
     def _learn(self, chosen: Tensor, size: int) -> float:
         """Take one step and return its loss."""
-        generator = torch.Generator().manual_seed(_mixed(self.recipe.seed, self.step, 1))
+        recipe = self.recipe
+        generator = torch.Generator().manual_seed(_mixed(recipe.seed, self.step, 1))
         images = self.pictures.train.images[chosen].to(self.device).float().div_(255)
-        images = _normalised(corpus.vary(images, size, generator))
+        images = _normalised(corpus.vary(images, size, generator, **recipe.variation(self.done)))
         labels = self.pictures.train.labels[chosen].to(self.device)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.recipe.rate(self.done)
+            group["lr"] = recipe.rate(self.done)
         self.network.train()
         with torch.random.fork_rng([] if self.device.type == "cpu" else [self.device]):
-            torch.manual_seed(_mixed(self.recipe.seed, self.step, 2))  # of the dropout
+            torch.manual_seed(_mixed(recipe.seed, self.step, 2))  # of the dropout
             loss = functional.cross_entropy(
-                self._forward(images), labels, label_smoothing=self.recipe.smoothing
+                self._forward(images), labels, label_smoothing=recipe.smoothing
             )
             if not math.isfinite(loss.item()):
                 raise FloatingPointError(
                     f"the loss is {loss.item()} in step {self.step}: try a smaller lr than "
-                    f"{self.recipe.lr:g}. The last checkpoint is kept"
+                    f"{recipe.lr:g}. The last checkpoint is kept"
                 )
             loss.backward()
         self.optimizer.step()
@@ -474,7 +487,7 @@ class _Run:
 
     def end(self, out: Path) -> Outcome:
         """Fold, pack, measure what is in the file, and say so."""
-        size = self.recipe.size(1.0)
+        size = self.recipe.test_size or self.recipe.size(1.0)
         trained = self.measure(self.network, size)
         folded = fold(self.network)
         digest = pack(folded.features, out, packing=PACKING[self.arch])
@@ -568,7 +581,7 @@ def _recipe(arch: str) -> Recipe:
 
 def _check_sizes(arch: str, recipe: Recipe) -> None:
     features = models.empty(arch).features
-    for _, size in recipe.sizes:
+    for size in [size for _, size in recipe.sizes] + [recipe.test_size or recipe.size(1.0)]:
         try:
             features(torch.empty(1, 3, size, size, device="meta"))
         except RuntimeError as error:
