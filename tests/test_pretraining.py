@@ -121,6 +121,13 @@ def test_pictures_are_varied_less_in_the_end(tmp_path, monkeypatch):
     assert [how["light"] for how in asked] == [0.3] * 3 + [0.15] * 3
 
 
+def test_pictures_may_be_varied_less_all_along():
+    mild = replace(TINY, variety=0.5)
+    assert mild.variation(0.0) == {"least_side": 0.775, "light": 0.15}
+    assert mild.variation(1.0) == {"least_side": 0.8875, "light": 0.075}
+    assert replace(TINY, variety=0.0).variation(0.0) == {"least_side": 1.0, "light": 0.0}
+
+
 def test_it_may_be_measured_at_another_size(tmp_path, capsys):
     outcome = go(tmp_path, recipe=replace(TINY, test_size=96), epochs=0.3, quiet=False)
     assert outcome.size == 96
@@ -266,6 +273,9 @@ def test_a_loss_that_is_lost_says_what_to_try(tmp_path):
     [
         ({"arch": "resnet", "recipe": None}, "unknown arch 'resnet'"),
         ({"recipe": replace(TINY, sizes=((0.0, 32),))}, "32x32 are too small for AlexNet"),
+        ({"recipe": replace(TINY, frozen=2)}, "give an asset to start with"),
+        ({"recipe": replace(TINY, frozen=5), "start": "x"}, "frozen must be from 0 to 4"),
+        ({"recipe": replace(TINY, frozen=-1), "start": "x"}, "frozen must be from 0 to 4"),
         ({"recipe": replace(TINY, test_size=32)}, "32x32 are too small for AlexNet"),
         ({"epochs": None}, "give the budget as epochs or as minutes"),
         ({"minutes": 1}, "give the budget as epochs or as minutes"),
@@ -344,6 +354,28 @@ def test_a_run_begins_with_an_asset_and_keeps_it_when_it_goes_on(tmp_path, monke
     assert again.sha256 == whole.sha256
 
 
+def test_frozen_layers_stay_as_the_asset_has_them(tmp_path):
+    first = go(tmp_path, name="first")
+    second = go(tmp_path, start=first.path, recipe=replace(TINY, frozen=2))
+    left, right = (
+        pretraining._features(outcome.path.read_bytes(), models.empty("alexnet").features)
+        for outcome in (first, second)
+    )
+    for name, value in left.items():
+        near = torch.allclose(value, right[name], rtol=2e-3, atol=2e-3)  # rounded to 16 bits twice
+        assert near == (name.split(".")[0] in ("0", "3")), name
+
+
+@pytest.mark.parametrize("arch", models.ARCHS)
+def test_what_is_frozen_are_whole_convolutions_with_their_norms(arch):
+    network = pretraining.with_norms(arch, 2)
+    for count in (0, 1, 3):
+        layers = list(pretraining._first(network.features, count))
+        assert [isinstance(layer, nn.Conv2d) for layer in layers].count(True) == count
+        assert not layers or isinstance(layers[-1], nn.BatchNorm2d)
+        assert all(a is b for a, b in zip(layers, network.features, strict=False))
+
+
 def test_an_asset_of_another_network_is_refused_as_a_beginning(tmp_path):
     path = tmp_path / "vgg16.safetensors"
     pretraining.pack(pretraining.fold(shaken("vgg16")).features, path, packing="int8")
@@ -374,6 +406,7 @@ def test_the_command_pretrains_from_a_folder(tmp_path, capsys, monkeypatch):
     assert asked == [1]
     words[words.index("--out") + 1] = str(tmp_path / "b.safetensors")
     words += ["--sizes", "0:64", "--hidden", "8", "--start", str(tmp_path / "a.safetensors")]
+    words += ["--frozen", "1", "--variety", "0.5"]
     assert __main__.main(words) == 0
     assert "begins with " in capsys.readouterr().out
     assert __main__.main([*words, "--sizes", "0:64"]) == 1  # its checkpoint would be lost

@@ -97,3 +97,16 @@ def test_it_is_used_in_training_alone_and_where_it_is_right(monkeypatch):
         {"kernel_size": 7},
     ):
         assert not used(monkeypatch, winograd.Conv2d(2, 2, **other), images), other
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_mixed_precision_is_left_to_torch(monkeypatch, training):
+    torch.manual_seed(0)
+    plain, ours = pair(3, 1, 4, 4, True)
+    images = torch.randn(2, 4, 12, 12)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert not used(monkeypatch, ours.train(training), images)
+        found, wanted = ours(images), plain(images)
+    assert found.dtype == torch.bfloat16 and torch.equal(found, wanted)
+    found.sum().backward()
+    assert ours.weight.grad.isfinite().all()

@@ -150,6 +150,12 @@ def _parser() -> argparse.ArgumentParser:
     pretrain.add_argument(
         "--test-size", type=_count, help="pixels at which to measure, if not those it trains at"
     )
+    pretrain.add_argument(
+        "--variety", type=float, help="how much pictures are varied; 1: crops to 55%% of a side"
+    )
+    pretrain.add_argument(
+        "--frozen", type=int, help="first convolutions to leave as they are; goes with --start"
+    )
     pretrain.add_argument("--seed", type=int, default=0)
     pretrain.add_argument("--device", help="cpu, cuda; a GPU where there is one")
     pretrain.set_defaults(run=_pretrain)
@@ -163,7 +169,7 @@ def _pretrain(options: argparse.Namespace) -> int:
 
     fastpass.keep_memory()
     recipe = replace(pretraining.RECIPES[options.arch], seed=options.seed)
-    for name in ("batch_size", "lr", "hidden", "test_size"):
+    for name in ("batch_size", "lr", "hidden", "test_size", "variety", "frozen"):
         if getattr(options, name) is not None:
             recipe = replace(recipe, **{name: getattr(options, name)})
     if options.sizes:
