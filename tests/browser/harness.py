@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -121,10 +122,23 @@ class Lab:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or "null")
 
-    def stop_kernels(self) -> None:
-        """End all kernels: a lesson holds up to 2 GB."""
-        for session in self.api("sessions"):
-            self.api(f"sessions/{session['id']}", "DELETE")
+    def stop_kernels(self, timeout_s: float = 60) -> None:
+        """End all kernels: a lesson holds up to 2 GB.
+
+        While the server restarts a kernel that has died it refuses to end it; then this asks again.
+
+        Raises:
+            urllib.error.HTTPError: if the server still refuses when the time is over.
+        """
+        end = time.perf_counter() + timeout_s
+        while sessions := self.api("sessions"):
+            for session in sessions:
+                try:
+                    self.api(f"sessions/{session['id']}", "DELETE")
+                except urllib.error.HTTPError:
+                    if time.perf_counter() > end:
+                        raise
+                    time.sleep(0.5)
 
     def stop(self) -> None:
         """End the server with its kernels."""

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import urllib.error
 from pathlib import Path
 
 import harness
@@ -187,6 +188,33 @@ def test_a_kernel_that_dies_is_told(open_lesson, tmp_path):
     path = notebook(tmp_path / "dies.ipynb", "import os", "os._exit(1)")
     with pytest.raises(harness.CellError):
         open_lesson(path)
+
+
+class Restarting(harness.Lab):
+    """A server with one session, which it refuses to end for a while."""
+
+    def __init__(self, refusals: int):
+        super().__init__(Path(), 0, None, 0.0)
+        self.refusals, self.sessions = refusals, [{"id": "one"}]
+
+    def api(self, path, method="GET"):
+        if method == "GET":
+            return list(self.sessions)
+        if self.refusals:
+            self.refusals -= 1
+            raise urllib.error.HTTPError(path, 500, "Internal Server Error", None, None)
+        self.sessions.clear()
+
+
+def test_a_kernel_that_restarts_is_ended_when_the_server_lets_it():
+    lab = Restarting(2)
+    lab.stop_kernels()
+    assert not lab.sessions and lab.refusals == 0
+
+
+def test_a_server_that_never_ends_a_kernel_is_told():
+    with pytest.raises(urllib.error.HTTPError):
+        Restarting(10**6).stop_kernels(timeout_s=0)
 
 
 def test_the_kernel_is_this_python_and_the_lesson_is_offline(open_lesson, lessons_cache, tmp_path):
