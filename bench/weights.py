@@ -34,34 +34,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--size", type=int, help="pixels of a side, in place of the preset's")
+    parser.add_argument("--only", choices=models.ARCHS, help="one network, its demo weights alone")
     parser.add_argument("--load", choices=models.ARCHS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.load:
         print(json.dumps(load(options.load)))
         return
-    print(loading(), flush=True)
+    if not options.only:
+        print(loading(), flush=True)
     sources = ["drawn"] + (["folder"] if os.environ.get("ANTS_BEES_DIR") else [])
     print("\n| pictures | features | seeds | validation: mean (range) | 95% interval of one run |")
     print("|---|---|---|---|---|", flush=True)
     for source in sources:
         pictures = data.load(source, quiet=True)
-        for name, sets in rows(pictures, options.seeds, options.size):
+        for name, sets in rows(pictures, options.seeds, options.size, options.only):
             print(row(pictures, name, sets), flush=True)
 
 
-def rows(pictures: data.Pictures, seeds: int, size: int | None):
+def rows(pictures: data.Pictures, seeds: int, size: int | None, only: str | None):
     """Yield (what the head sees, [(training set, validation set) for each seed])."""
     preset = models.find_weights("alexnet", "none", quiet=True).transforms()
     preset.crop_size, preset.resize_size = [PIXELS], [PIXELS]
-    sets = [gathered(pictures.dataset(split, preset)) for split in data.SPLITS]
-    yield f"pixels, {PIXELS}x{PIXELS}", [sets] * seeds
-    for arch in models.ARCHS:
+    if not only:
+        sets = [gathered(pictures.dataset(split, preset)) for split in data.SPLITS]
+        yield f"pixels, {PIXELS}x{PIXELS}", [sets] * seeds
+    for arch in [only] if only else models.ARCHS:
         demo = models.find_weights(arch, "demo", quiet=True)
         preset = demo.transforms()
         if size:
             preset.crop_size, preset.resize_size = [size], [size]
         seen = f"{models.TITLES[arch]}, {preset.crop_size[0]} pixels"
         yield f"{seen}, demo weights", [pooled(pictures, demo, preset)] * seeds
+        if only:
+            continue
         none = models.find_weights(arch, "none", quiet=True)
         drawn = []
         for seed in range(seeds):

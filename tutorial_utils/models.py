@@ -47,7 +47,7 @@ IMAGENET = {
 ASSETS = Path(__file__).parent / "assets"
 DEMO_SHA256 = {
     "alexnet": "00a3acedd923ced5b7c194d664c2a596eb7b48628aa269e27e6adc8cdfb20ed9",
-    "vgg16": "cb1c741958644bffd7a3b0d3a620df282d750c0331c213fd97f640bb8dbe9576",
+    "vgg16": "ac400cd0dfb2d7614b81a7148123d50b65a80e58b79d679bf9490730ebd8114e",
 }
 DEMO_NORMALISATION = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # ImageNet's mean, deviation
 # The short side is resized to DEMO_RESIZE, then the middle DEMO_CROP x DEMO_CROP is cut out, in
