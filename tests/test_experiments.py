@@ -1,5 +1,8 @@
 """The batch runner: one failing notebook stops nothing and is named with its cell and error."""
 
+import json
+import sys
+
 import nbformat
 import pandas
 import pytest
@@ -94,3 +97,48 @@ def test_refresh_writes_clean_outputs_in_place(folder):
     assert experiments.read_result(folder / "01_good.ipynb")["val_accuracy"] == 0.75
     untouched = nbformat.read(folder / "00_bad.ipynb", as_version=4)
     assert untouched.cells[0].execution_count is None
+
+
+STUMBLING = """
+import os, sys, pathlib
+starts = pathlib.Path({starts!r})
+starts.write_text(starts.read_text() + "x")
+if len(starts.read_text()) <= {deaths}:
+    sys.exit("the port is taken")
+os.execv(sys.executable, [sys.executable, "-m", "ipykernel_launcher", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize(("deaths", "starts"), [(1, 2), (2, 3), (3, 3)])
+def test_a_kernel_that_dies_before_its_first_cell_is_started_anew(
+    deaths, starts, tmp_path, monkeypatch
+):
+    counted, script = tmp_path / "starts", tmp_path / "kernel.py"
+    counted.touch()
+    script.write_text(STUMBLING.format(starts=str(counted), deaths=deaths))
+    spec = tmp_path / "jupyter" / "kernels" / "stumbling"
+    spec.mkdir(parents=True)
+    words = [sys.executable, str(script), "-f", "{connection_file}"]
+    (spec / "kernel.json").write_text(json.dumps({"argv": words, "display_name": "s"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    write(tmp_path / "one.ipynb", "number = 4", "print(number)")
+    book = nbformat.read(tmp_path / "one.ipynb", as_version=4)
+    book.metadata.kernelspec.name = "stumbling"
+    nbformat.write(book, tmp_path / "one.ipynb")
+    row = experiments.run_notebook(tmp_path / "one.ipynb", tmp_path / "out.ipynb", {"number": 5})
+    assert len(counted.read_text()) == starts
+    if deaths < 3:
+        assert (row["status"], row["error"]) == ("ok", "")
+        cells = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
+        assert cells[-1].outputs[0].text == "5\n"
+    else:
+        assert row["error"] == "RuntimeError: Kernel died before replying to kernel_info"
+
+
+def test_a_kernel_that_dies_in_a_cell_is_not_started_anew(tmp_path):
+    noted = tmp_path / "noted"
+    dying = f"open({str(noted)!r}, 'a').write('x'); import os; os._exit(1)"
+    write(tmp_path / "one.ipynb", "number = 4", dying)
+    row = experiments.run_notebook(tmp_path / "one.ipynb", tmp_path / "out.ipynb")
+    assert row["status"] == "error" and "died" in row["error"].lower()
+    assert noted.read_text() == "x"

@@ -168,8 +168,7 @@ def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(25_000_000)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-faults()
-print(faults())
+print([faults() for _ in range(4)][-1])
 """
 
 
@@ -179,5 +178,7 @@ def test_memory_that_was_freed_is_kept_for_the_next_tensor():
         words = [sys.executable, "-c", FAULTS.format(keep=keep)]
         return int(subprocess.run(words, capture_output=True, check=True, text=True).stdout)
 
-    assert faults("") > 10_000  # 100 MB in pages of 4 kB
+    # 100 MB in pages of 4 kB. Where the first blocks lie differs from machine to machine, so the
+    # second may still touch a few pages that the first did not.
+    assert faults("") > 10_000
     assert faults("fastpass.keep_memory()") < 100

@@ -29,14 +29,14 @@ def test_fit_learns_and_counts_every_picture_once():
 def test_the_training_loss_is_the_mean_per_picture():
     network = head(frozen=False).eval()
     network[2] = nn.Identity()  # no dropout, and an lr too small to change a thing
-    _, history = run(network, epochs=1, lr=1e-30)
+    _, history = run(network, epochs=1, lr=1e-30, precision="float32")
     photos = Photos()
     losses = nn.functional.cross_entropy(network(photos.values), photos.labels, reduction="none")
     assert history.last.train.loss == pytest.approx(losses.mean().item(), rel=1e-6)
 
 
 def test_fit_is_the_plain_loop():
-    by_hand, network = head(), run(epochs=2)[0]
+    by_hand, network = head(), run(epochs=2, precision="float32")[0]
     optimizer = torch.optim.Adam([*by_hand[3].parameters()], lr=1e-2, fused=True)
     by_hand.train()
     with torch.random.fork_rng():

@@ -8,6 +8,7 @@ are read and written by papermill's own handlers, in a folder or in a store (`s3
 Source: papermill, https://papermill.readthedocs.io
 """
 
+import copy
 import os
 import re
 import tempfile
@@ -18,10 +19,27 @@ from typing import Any
 import nbformat
 
 RECORD = "sweep"  # the name of the record in the notebook's metadata
+STARTS = 3  # times that a kernel is started before a notebook is given up
 
 
 def run_papermill(book: Any, target: Path | str, parameters: dict[str, Any]) -> str | None:
-    """Execute a notebook (a path, or a NotebookNode) into `target`; return its error, or None."""
+    """Execute a notebook (a path, or a NotebookNode) into `target`; return its error, or None.
+
+    A kernel that dies before its first cell is started anew. Its ports are chosen before it
+    opens them, so another program can be quicker:
+    https://github.com/nteract/papermill/issues/511
+    """
+    for _ in range(STARTS):
+        error, begun = _papermill(copy.deepcopy(book), target, parameters)
+        if begun:
+            break
+    return error
+
+
+def _papermill(
+    book: Any, target: Path | str, parameters: dict[str, Any]
+) -> tuple[str | None, bool]:
+    """Execute a notebook once; return its error or None, and whether its kernel had started."""
     import papermill  # heavy, and only this function needs it
 
     try:
@@ -37,10 +55,11 @@ def run_papermill(book: Any, target: Path | str, parameters: dict[str, Any]) -> 
         )
     except papermill.PapermillExecutionError as e:
         # cell_index counts the error note that papermill puts on top; people count cells from 1.
-        return f"cell {e.cell_index + 1}: {e.ename}: {e.evalue}"
+        return f"cell {e.cell_index + 1}: {e.ename}: {e.evalue}", True
     except Exception as e:  # a dead kernel, a file that is no notebook, a full disk
-        return f"{type(e).__name__}: {e}"
-    return None
+        unborn = isinstance(e, RuntimeError) and "died before replying" in str(e)
+        return f"{type(e).__name__}: {e}", not unborn
+    return None, True
 
 
 def execute(source: str, target: str, record: dict) -> None:
