@@ -99,14 +99,53 @@ def test_it_is_used_in_training_alone_and_where_it_is_right(monkeypatch):
         assert not used(monkeypatch, winograd.Conv2d(2, 2, **other), images), other
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_mixed_precision_is_left_to_torch(monkeypatch, training):
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize(("kernel", "padding", "high", "wide", "channels", "out", "bias"), SHAPES)
+def test_mixed_precision_gives_torchs_results_and_gradients_up_to_its_rounding(
+    kernel, padding, high, wide, channels, out, bias, channels_last
+):
     torch.manual_seed(0)
-    plain, ours = pair(3, 1, 4, 4, True)
-    images = torch.randn(2, 4, 12, 12)
+    plain, ours = pair(kernel, padding, channels, out, bias)
+    images = torch.randn(3, channels, high, wide)
+    if channels_last:
+        images = images.contiguous(memory_format=torch.channels_last)
+    given = [images.clone().requires_grad_() for _ in range(2)]
     with torch.autocast("cpu", torch.bfloat16):
-        assert not used(monkeypatch, ours.train(training), images)
-        found, wanted = ours(images), plain(images)
-    assert found.dtype == torch.bfloat16 and torch.equal(found, wanted)
-    found.sum().backward()
-    assert ours.weight.grad.isfinite().all()
+        mixed = ours(given[1])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(mixed, plain(images))
+    assert mixed.dtype == torch.bfloat16
+    exact = plain(given[0])  # of float32: torch's own gradients of 16 bits are no yardstick
+    back = torch.randn_like(mixed)
+    mixed.backward(back)
+    exact.backward(back.float())
+    assert gap(given[0].grad, given[1].grad) < 0.02
+    assert gap(plain.weight.grad, ours.weight.grad) < 0.02
+    assert ours.weight.grad.dtype == torch.float32
+    if bias:
+        assert gap(plain.bias.grad, ours.bias.grad) < 0.02
+
+
+def test_in_mixed_precision_no_tiles_are_used_and_small_maps_alone_are_ours(monkeypatch):
+    calls = []
+    real = winograd._Shifted.apply
+    monkeypatch.setattr(winograd._Shifted, "apply", lambda *a: calls.append(1) or real(*a))
+    layer = winograd.Conv2d(2, 2, 3, padding=1)
+    for side, training, ours in ((12, True, 1), (13, True, 0), (12, False, 0)):
+        calls.clear()
+        images = torch.randn(1, 2, side, side)
+        with torch.autocast("cpu", torch.bfloat16):
+            layer.train(training)(images)
+        assert len(calls) == ours, side
+    with torch.autocast("cpu", torch.bfloat16), monkeypatch.context() as patch:
+        patch.setattr(winograd._Tiled, "apply", None)  # would fail if it were called
+        layer.train()(torch.randn(1, 2, 12, 12))
+
+
+def test_mixed_precision_without_a_gradient_for_the_images():
+    plain, ours = pair(3, 1, 2, 2, True)
+    images = torch.randn(1, 2, 6, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours(images).sum().backward()
+    plain(images).sum().backward()
+    assert images.grad is None and gap(plain.weight.grad, ours.weight.grad) < 0.02

@@ -6,6 +6,10 @@ multiplications for the 16 results of a 3x3 kernel, where the plain way takes 14
 400 with 5x5. The sum over channels becomes one matrix product a place, which is what a CPU does
 best. The results agree with the plain way up to rounding.
 
+In 16 bits that rounding would be too coarse. There torch convolves, and on small maps only the
+gradient of the weight is computed otherwise: one matrix product for each place of the kernel, which
+is up to five times faster there than torch's own (3x3, 512 channels, 4x4 pixels, on AMX).
+
 Source: Lavin and Gray, "Fast algorithms for convolutional neural networks" (2015):
 https://arxiv.org/abs/1509.09308
 """
@@ -19,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 TILE = 4  # results of a tile, in each direction
+SMALL = 12  # pixels of a map's side up to which torch's gradient in 16 bits is the slower one
 POINTS = (0, 1, -1, 2, -2, Fraction(1, 2), Fraction(-1, 2))  # small numbers round least
 
 
@@ -72,21 +77,62 @@ class Conv2d(nn.Conv2d):
     """torch's convolution, computed by tiles where that pays: in training, on a CPU.
 
     Parameters, names, shapes and results are those of `nn.Conv2d`, results up to rounding (1e-4
-    of the largest with float32). Kernels of 3 and 5, stride 1; anything else is left to torch.
+    of the largest with float32). Kernels of 3 and 5, stride 1; anything else is left to torch. In
+    mixed precision the results are torch's own, and gradients agree up to its rounding.
     """
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (N, in, H, W) to (N, out, H', W')."""
         if not (self.training and images.device.type == "cpu" and self._fits()):
             return super().forward(images)
-        if torch.is_autocast_enabled("cpu"):  # 16 bits are too few for the transforms
+        if not torch.is_autocast_enabled("cpu"):
+            return _Tiled.apply(images, self.weight, self.bias, self.padding[0])
+        if max(images.shape[-2:]) > SMALL:
             return super().forward(images)
-        return _Tiled.apply(images, self.weight, self.bias, self.padding[0])
+        return _Shifted.apply(images, self.weight, self.bias, self.padding[0])
 
     def _fits(self) -> bool:
         plain = self.stride == self.dilation == (1, 1) and self.groups == 1
         square = self.kernel_size in ((3, 3), (5, 5)) and self.padding in ((1, 1), (2, 2), (0, 0))
         return plain and square and self.padding_mode == "zeros"
+
+
+class _Shifted(torch.autograd.Function):
+    """torch's convolution in 16 bits; the weight's gradient is one matrix product a place."""
+
+    @staticmethod
+    def forward(ctx, images: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
+        """Convolve."""
+        dtype = torch.get_autocast_dtype("cpu")
+        images, weight = images.to(dtype), weight.to(dtype)
+        ctx.save_for_backward(images, weight)
+        ctx.padding = padding
+        with torch.autocast("cpu", enabled=False):
+            bias = None if bias is None else bias.to(dtype)
+            return functional.conv2d(images, weight, bias, padding=padding)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple:
+        """Return the gradients of images, weight and bias."""
+        images, weight = ctx.saved_tensors
+        kernel, edge = weight.shape[-1], ctx.padding
+        high, wide = gradient.shape[-2:]
+        flat = gradient.permute(0, 2, 3, 1).reshape(-1, len(weight))  # (N*H'*W', out)
+        padded = functional.pad(images.permute(0, 2, 3, 1), (0, 0, edge, edge, edge, edge))
+        places = [
+            padded[:, i : i + high, j : j + wide].reshape(len(flat), -1).T @ flat  # (in, out)
+            for i in range(kernel)
+            for j in range(kernel)
+        ]
+        of_weight = torch.stack(places).view(kernel, kernel, -1, len(weight)).permute(3, 2, 0, 1)
+        of_bias = flat.sum(0, dtype=torch.float32) if ctx.needs_input_grad[2] else None
+        if not ctx.needs_input_grad[0]:
+            return None, of_weight.float(), of_bias, None
+        how = ([1, 1], [edge, edge], [1, 1], False, [0, 0], 1)  # stride to groups
+        of_images, _, _ = torch.ops.aten.convolution_backward(
+            gradient, images, weight, None, *how, [True, False, False]
+        )
+        return of_images, of_weight.float(), of_bias, None
 
 
 class _Tiled(torch.autograd.Function):
