@@ -47,7 +47,7 @@ IMAGENET = {
 ASSETS = Path(__file__).parent / "assets"
 DEMO_SHA256 = {
     "alexnet": "00a3acedd923ced5b7c194d664c2a596eb7b48628aa269e27e6adc8cdfb20ed9",
-    "vgg16": "ac400cd0dfb2d7614b81a7148123d50b65a80e58b79d679bf9490730ebd8114e",
+    "vgg16": "1ac944869f749806d5d15235b4ac760beaa1ec973e77712ecebacbc2b54c3dfa",
 }
 DEMO_NORMALISATION = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # ImageNet's mean, deviation
 # The short side is resized to DEMO_RESIZE, then the middle DEMO_CROP x DEMO_CROP is cut out, in
