@@ -25,7 +25,8 @@ import summary
 import torch
 import torchvision
 
-from tutorial_utils import data, history, models, store
+from tutorial_utils import data, layers, models
+from tutorial_utils._support import feature_files, files
 
 HERE = Path(__file__).resolve().parent
 # The post's epochs that are run; VGG16's takes minutes.
@@ -94,7 +95,7 @@ class Runner:
 
     def forget(self) -> None:
         """Delete the features that are kept."""
-        for folder in self.cache.glob(f"{store.PREFIX}*"):
+        for folder in self.cache.glob(f"{feature_files.PREFIX}*"):
             if folder.is_dir():
                 shutil.rmtree(folder)
 
@@ -160,7 +161,7 @@ def add_accuracy(
         key = f"{arch} {recipe} {seed} {runner.stamp}"
         if key not in kept:
             kept[key] = runner(what, arch, "--seed", seed, "--epochs", summary.EPOCHS)
-            history.write_json(path, kept)
+            files.write_json(path, kept)
         runs[what].append(kept[key])
         last = kept[key]["curve"][-1]
         print(f"accuracy, {arch} {recipe}, seed {seed}: {last['correct']} of {last['total']}")
@@ -172,7 +173,7 @@ def add_accuracy(
 def mult_adds(arch: str) -> tuple[int, int]:
     """Count the multiply-adds of one picture of 224 x 224: convolutions, dense layers."""
     with torch.device("meta"):
-        table = models.layer_table(getattr(torchvision.models, arch)(), size=224)
+        table = layers.layer_table(getattr(torchvision.models, arch)(), size=224)
     sums = table.groupby(table["layer"].str.startswith("classifier"))["mult_adds"].sum()
     return int(sums[False]), int(sums[True])
 
@@ -218,7 +219,7 @@ def now() -> str:
 
 def write(out: Path, results: dict, machine: dict, settings: dict) -> None:
     """Write the three files and print the table."""
-    history.write_json(out / "bench.json", results | {"machine": machine, "settings": settings})
+    files.write_json(out / "bench.json", results | {"machine": machine, "settings": settings})
     text = summary.markdown(results, machine, settings)
     (out / "bench.md").write_text(text, encoding="utf-8")
     figure.draw(results, machine).savefig(out / "bench.png", dpi=120)

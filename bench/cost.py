@@ -22,7 +22,8 @@ from PIL import Image
 from torch.utils.data import Dataset, Subset
 
 from bench import describe
-from tutorial_utils import data, features, history, lesson, models
+from tutorial_utils import data, features, lesson, models
+from tutorial_utils._support import files
 from tutorial_utils.plots import BLUE, GREY, save
 
 SIZES = (400, 4_000, 40_000)
@@ -92,7 +93,7 @@ def main() -> None:
     machine = describe("cpu", argparse.Namespace(line=f"pictures: {options.data.name}, enlarged"))
     rows = by_size(runs)
     text = markdown(rows, machine)
-    history.write_json(options.out / "cost.json", {"machine": machine, "sizes": rows, "runs": runs})
+    files.write_json(options.out / "cost.json", {"machine": machine, "sizes": rows, "runs": runs})
     (options.out / "cost.md").write_text(text, encoding="utf-8")
     save(draw(rows, machine), options.out / "cost.png", dpi=120)
     print(text)

@@ -129,7 +129,7 @@ def loop(network: nn.Module, train, val, *, seed: int, epochs: int, device: str)
 
 def course(arch: str, pictures: data.Pictures, *, seed: int, epochs: int, device: str) -> dict:
     """Train as the course does: the backbone once or not at all, then the head on its features."""
-    from tutorial_utils import rowspace, training
+    from tutorial_utils import subspace, training
 
     start = clock(device)
     weights = models.find_weights(arch, WEIGHTS, quiet=True)
@@ -137,7 +137,7 @@ def course(arch: str, pictures: data.Pictures, *, seed: int, epochs: int, device
     features_s = clock(device) - start
     torch.manual_seed(seed)
     head = models.build_head(weights, len(pictures.classes))
-    small, (narrow_train, narrow_val) = rowspace.narrow(head, train, val)
+    small, (narrow_train, narrow_val) = subspace.narrow(head, train, val)
     history = training.fit(
         small,
         data.loader(narrow_train, batch_size=COURSE_BATCH, shuffle=True),
@@ -148,7 +148,7 @@ def course(arch: str, pictures: data.Pictures, *, seed: int, epochs: int, device
         device=device,
         quiet=True,
     )
-    rowspace.widen(small.cpu(), head, train)
+    subspace.widen(small.cpu(), head, train)
     seconds = clock(device) - start
     wide = training.evaluate(head, data.loader(val, batch_size=COURSE_BATCH))
     return {

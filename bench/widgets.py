@@ -13,7 +13,8 @@ from pathlib import Path
 
 import torch
 
-from tutorial_utils import canvas, data, evaluation, models, stepcost, widgets
+from tutorial_utils import data, evaluation, layers, models, widgets
+from tutorial_utils.widgets import canvas
 
 MOVES = 20
 
@@ -38,13 +39,13 @@ def exhibits(arch: str) -> Iterator[tuple[str, bool, Callable[[int], object]]]:
 
     size = widgets.output_size_calculator(size=224, kernel=11, stride=4, padding=2)
     yield "output size, window", False, mover(size, "window", lambda n: 50 + n)
-    layers = widgets.layer_explorer(network, seen, preset, count=MOVES + 2)
-    names = list(layers.controls["layer"].options)
-    yield "layers, layer", False, mover(layers, "layer", lambda n: names[(n + 1) % len(names)])
-    chosen = [place for _, place in layers.controls["picture"].options]
-    yield "layers, picture", True, mover(layers, "picture", lambda n: chosen[n + 1])
+    explorer = widgets.layer_explorer(network, seen, preset, count=MOVES + 2)
+    names = list(explorer.controls["layer"].options)
+    yield "layers, layer", False, mover(explorer, "layer", lambda n: names[(n + 1) % len(names)])
+    chosen = [place for _, place in explorer.controls["picture"].options]
+    yield "layers, picture", True, mover(explorer, "picture", lambda n: chosen[n + 1])
     images = torch.stack([seen[k][0] for k in range(2)])
-    costs = stepcost.step_costs(network, images, torch.tensor([0, 1]), repeats=1)
+    costs = layers.step_costs(network, images, torch.tensor([0, 1]), repeats=1)
     freeze = widgets.freeze_slider(costs)
     yield "freezing", False, mover(freeze, "frozen", lambda n: (n + 1) % len(costs))
     play = widgets.augmentation_playground(raw, preset)

@@ -11,7 +11,7 @@ import pandas
 import torch
 from PIL import Image
 
-from tutorial_utils import models, plots, sketchbook
+from tutorial_utils import layers, models, plots, synthetic
 
 HERE = Path(__file__).parent
 
@@ -32,7 +32,7 @@ def figures():
         with torch.device("meta"):
             network = models.build(arch, weights="none", quiet=True)
         title = f"{models.TITLES[arch]}, to scale"
-        table = models.layer_table(network)
+        table = layers.layer_table(network)
         made[f"{arch}.png"] = plots.architecture(table, title=title)
     alexnet = models.build("alexnet", weights="demo", quiet=True)
     title = "AlexNet's first 64 filters, trained on Tiny ImageNet"
@@ -43,9 +43,9 @@ def figures():
 
 def contact_sheet():
     """Return 60 drawn pictures, 30 of each class, in turn."""
-    labels = [sketchbook.CLASSES[i % 2] for i in range(60)]
+    labels = [synthetic.CLASSES[i % 2] for i in range(60)]
     parts = [
-        Image.open(io.BytesIO(sketchbook.jpeg_bytes(label, seed=i)))
+        Image.open(io.BytesIO(synthetic.jpeg_bytes(label, seed=i)))
         for i, label in enumerate(labels)
     ]
     title = "Drawn ants and bees, in turn: 60 of the pictures that need no download"
@@ -57,7 +57,7 @@ def curves():
     runs = json.loads((HERE / "results.json").read_text(encoding="utf-8"))
     chosen = {
         models.TITLES[arch]: pandas.DataFrame(
-            runs[f"drawn-{sketchbook.VERSION} {arch} demo 0"],
+            runs[f"drawn-{synthetic.VERSION} {arch} demo 0"],
         )
         for arch in models.ARCHS
     }

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from tutorial_utils import data, evaluation, features, models, sketchbook, training
+from tutorial_utils import data, evaluation, features, models, synthetic, training
 
 KEPT = Path(__file__).with_name("results.json")
 EPOCHS = 12
@@ -87,7 +87,7 @@ def scratch(pictures: data.Pictures, arch: str, sets: list | None) -> tuple:
 
 def name_of(pictures: data.Pictures, arch: str, how: str, seed: int) -> str:
     """Name a run: pictures, network, way of training, seed."""
-    which = f"drawn-{sketchbook.VERSION}" if pictures.origin == "drawn" else "photographs"
+    which = f"drawn-{synthetic.VERSION}" if pictures.origin == "drawn" else "photographs"
     return f"{which} {arch} {how} {seed}"
 
 

@@ -21,7 +21,8 @@ from PIL import Image
 from test_places import serving, sha256, zipped
 from torchvision.transforms._presets import ImageClassification
 
-from tutorial_utils import data, places
+from tutorial_utils import data
+from tutorial_utils._support import cache, connection, downloads, image_files
 
 REAL = os.environ.get("ANTS_BEES_DIR", "")
 NEEDS_REAL = "ANTS_BEES_DIR names no folder with the real photographs"
@@ -40,10 +41,10 @@ def alone(monkeypatch, tmp_path):
     monkeypatch.setenv("TUTORIAL_OFFLINE", "1")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("ANTS_BEES_DIR", raising=False)
-    monkeypatch.setattr(places, "_failures", [])
-    monkeypatch.setattr(places, "RETRIES", 0)
-    monkeypatch.setattr(data.sketchbook, "write", write)
-    monkeypatch.setattr(data.sketchbook, "VERSION", 7)
+    monkeypatch.setattr(connection, "_failures", [])
+    monkeypatch.setattr(downloads, "RETRIES", 0)
+    monkeypatch.setattr(data.synthetic, "write", write)
+    monkeypatch.setattr(data.synthetic, "VERSION", 7)
 
 
 def write(folder, *, train=None, val=None, seed=0, progress=None):
@@ -83,7 +84,7 @@ def server(monkeypatch):
         def start(content=b"", *, sha=None, **settings):
             url, asked = stack.enter_context(serving(content, **settings))
             monkeypatch.delenv("TUTORIAL_OFFLINE")
-            monkeypatch.setattr(places, "online", lambda force=False: True)
+            monkeypatch.setattr(connection, "online", lambda force=False: True)
             monkeypatch.setattr(data, "URL", url)
             monkeypatch.setattr(data, "SHA256", sha or sha256(content))
             monkeypatch.setattr(data, "SIZE_BYTES", len(content))
@@ -101,7 +102,7 @@ def archive(tmp_path, **more):
 
 def nothing_kept():
     """Nothing in the cache is a set, or a part of one."""
-    names = sorted(path.name for path in places.cache_path().iterdir())
+    names = sorted(path.name for path in cache.cache_path().iterdir())
     return all(name.endswith(".lock") or name.startswith("drawn-") for name in names)
 
 
@@ -111,14 +112,14 @@ def nothing_kept():
 def test_drawn_when_nothing_else_answers(capsys):
     pictures = data.load()
     assert (pictures.origin, pictures.kind) == ("drawn", "drawings")
-    assert pictures.root == places.cache_path() / "drawn-7"
+    assert pictures.root == cache.cache_path() / "drawn-7"
     assert pictures.classes == ("ants", "bees")
     assert pictures.counts() == {"train": {"ants": 2, "bees": 3}, "val": {"ants": 1, "bees": 1}}
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("drawing the pictures, once")
     assert said[1:] == [pictures.line]
     assert pictures.line == (
-        "pictures: 7 drawings, 5 train, 2 val (drawn by tutorial_utils.sketchbook; no network: "
+        "pictures: 7 drawings, 5 train, 2 val (drawn by tutorial_utils.synthetic; no network: "
         "TUTORIAL_OFFLINE=1)"
     )
 
@@ -126,7 +127,7 @@ def test_drawn_when_nothing_else_answers(capsys):
 def test_drawn_once(monkeypatch, capsys):
     first = data.load(quiet=True)
     assert capsys.readouterr() == ("", "")
-    monkeypatch.setattr(data.sketchbook, "write", lambda *_, **__: pytest.fail("drawn again"))
+    monkeypatch.setattr(data.synthetic, "write", lambda *_, **__: pytest.fail("drawn again"))
     again = data.load()
     assert again == first
     assert capsys.readouterr().out == f"{again.line}\n"
@@ -134,7 +135,7 @@ def test_drawn_once(monkeypatch, capsys):
 
 def test_drawn_anew_when_the_drawings_change(monkeypatch):
     old = data.load(quiet=True)
-    monkeypatch.setattr(data.sketchbook, "VERSION", 8)
+    monkeypatch.setattr(data.synthetic, "VERSION", 8)
     new = data.load(quiet=True)
     assert new.root.name == "drawn-8"
     assert old.root.exists()
@@ -229,7 +230,7 @@ def test_folder_by_name_needs_the_variable(monkeypatch):
 def test_cache_by_name_needs_something_kept():
     with pytest.raises(FileNotFoundError, match="holds no complete set .* source='download' or"):
         data.load("cache")
-    assert not places.cache_path().exists()
+    assert not cache.cache_path().exists()
 
 
 def test_cache_by_name_takes_what_is_there(server, tmp_path):
@@ -246,12 +247,12 @@ def test_download_by_name_needs_a_network():
     what_to_do = "Try again later, use source='drawn' .or 'auto'., or get https.* ANTS_BEES_DIR"
     with pytest.raises(ConnectionError, match=rf"\(no network: TUTORIAL_OFFLINE=1\). {what_to_do}"):
         data.load("download")
-    assert not places.cache_path().exists()
+    assert not cache.cache_path().exists()
 
 
 def test_download_by_name_asks_again_whatever_is_remembered(monkeypatch):
     asked = []
-    monkeypatch.setattr(places, "online", lambda force=False: asked.append(force))
+    monkeypatch.setattr(connection, "online", lambda force=False: asked.append(force))
     monkeypatch.delenv("TUTORIAL_OFFLINE")
     with pytest.raises(ConnectionError, match="no network: no answer from download.pytorch.org"):
         data.load("download")
@@ -262,7 +263,7 @@ def test_download_by_name_is_content_with_an_earlier_download(server, tmp_path, 
     server(archive(tmp_path))
     data.load("download", quiet=True)
     monkeypatch.setenv("TUTORIAL_OFFLINE", "1")
-    monkeypatch.setattr(places, "online", lambda force=False: False)
+    monkeypatch.setattr(connection, "online", lambda force=False: False)
     assert data.load("download", quiet=True).origin == "download"
 
 
@@ -276,8 +277,8 @@ def test_download_whole(server, tmp_path, capsys):
     pictures = data.load()
     assert (pictures.origin, pictures.kind) == ("download", "photographs")
     assert pictures.counts() == {"train": {"ants": 2, "bees": 3}, "val": {"ants": 1, "bees": 1}}
-    assert pictures.root == places.cache_path() / f"hymenoptera_data-{data.SHA256[:8]}"
-    assert not list(places.cache_path().rglob("*.zip"))
+    assert pictures.root == cache.cache_path() / f"hymenoptera_data-{data.SHA256[:8]}"
+    assert not list(cache.cache_path().rglob("*.zip"))
     assert len(asked) == 1
     host = data.URL.split("/")[2]
     assert capsys.readouterr().out == f"downloading 0 MB from {host}, once\n{pictures.line}\n"
@@ -297,7 +298,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(("settings", "reason"), FAILURES)
 def test_download_by_name_that_fails_says_so(server, tmp_path, monkeypatch, settings, reason):
-    monkeypatch.setattr(places, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(downloads, "TIMEOUT_S", 0.3)
     server(archive(tmp_path), **settings)
     message = rf"the download of http://127.0.0.1:\d+/.* failed: {reason}\. Try again later"
     with pytest.raises(ConnectionError, match=message):
@@ -309,7 +310,7 @@ def test_download_by_name_that_fails_says_so(server, tmp_path, monkeypatch, sett
 
 @pytest.mark.parametrize(("settings", "reason"), FAILURES)
 def test_auto_goes_on_when_the_download_fails(server, tmp_path, monkeypatch, settings, reason):
-    monkeypatch.setattr(places, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(downloads, "TIMEOUT_S", 0.3)
     server(archive(tmp_path), **settings)
     pictures = data.load(quiet=True)
     assert (pictures.origin, pictures.kind) == ("drawn", "drawings")
@@ -345,7 +346,7 @@ def test_no_room_for_the_download(server, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(places, "unpack", full)
+    monkeypatch.setattr(downloads, "unpack", full)
     line = data.load(quiet=True).line
     assert "the download failed: it could not be written, No space left on device" in line
     assert nothing_kept()
@@ -358,7 +359,7 @@ def test_photographs_that_were_damaged_are_downloaded_again(server, tmp_path, mo
     assert data.load(quiet=True).origin == "download"
     assert len(asked) == 2
     next(root.rglob("*.jpg")).write_bytes(b"")
-    monkeypatch.setattr(places, "online", lambda force=False: False)
+    monkeypatch.setattr(connection, "online", lambda force=False: False)
     pictures = data.load(quiet=True)
     assert pictures.origin == "drawn"
     assert "; the photographs in the cache are not complete; no network: " in pictures.line
@@ -387,12 +388,12 @@ def test_no_room_for_the_drawings(monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(data.sketchbook, "write", full)
+    monkeypatch.setattr(data.synthetic, "write", full)
     with pytest.raises(
         OSError, match="No space left on device.: make room, or set ANTS_BEES_CACHE"
     ):
         data.load(quiet=True)
-    assert {path.name for path in places.cache_path().iterdir()} <= {"drawn-7.lock"}
+    assert {path.name for path in cache.cache_path().iterdir()} <= {"drawn-7.lock"}
 
 
 def test_drawing_that_is_interrupted_leaves_nothing(monkeypatch):
@@ -400,11 +401,11 @@ def test_drawing_that_is_interrupted_leaves_nothing(monkeypatch):
         make_set(folder)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(data.sketchbook, "write", interrupted)
+    monkeypatch.setattr(data.synthetic, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         data.load(quiet=True)
-    assert {path.name for path in places.cache_path().iterdir()} <= {"drawn-7.lock"}
-    monkeypatch.setattr(data.sketchbook, "write", write)
+    assert {path.name for path in cache.cache_path().iterdir()} <= {"drawn-7.lock"}
+    monkeypatch.setattr(data.synthetic, "write", write)
     assert data.load(quiet=True).origin == "drawn"
 
 
@@ -425,7 +426,7 @@ def test_two_processes_on_an_empty_cache_both_get_all(monkeypatch, tmp_path):
         time.sleep(0.6)
         return make_set(folder)
 
-    monkeypatch.setattr(data.sketchbook, "write", slow)
+    monkeypatch.setattr(data.synthetic, "write", slow)
     context = multiprocessing.get_context("fork")
     barrier, queue = context.Barrier(2), context.Queue()
     running = [context.Process(target=_load_and_report, args=(barrier, queue)) for _ in "ab"]
@@ -656,8 +657,8 @@ def test_pictures_in_folders_below_a_class(folder):
 
 def test_audit_decodes_photographs_small(tmp_path):
     photograph(640, 480).save(tmp_path / "a.jpg")
-    assert data._read(tmp_path / "a.jpg", least_side=1).size == (80, 60)
-    assert data._read(tmp_path / "a.jpg").size == (640, 480)
+    assert image_files._read(tmp_path / "a.jpg", least_side=1).size == (80, 60)
+    assert image_files._read(tmp_path / "a.jpg").size == (640, 480)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM"])
@@ -669,7 +670,7 @@ def test_every_kind_cut_anywhere_is_seen_as_when_opened(tmp_path_factory, kind):
     @given(st.integers(0, len(content)))
     def check(length):
         path.write_bytes(content[:length])
-        fault = data._fault(path)
+        fault = image_files.fault(path)
         if length == len(content):
             assert fault is None
         if length < 0.9 * len(content):
@@ -691,7 +692,7 @@ def test_damage_raises_nothing_but_the_named_error(tmp_path_factory, noise, wher
     content[where : where + len(noise)] = noise
     path = tmp_path_factory.getbasetemp() / "noise.png"
     path.write_bytes(content)
-    if fault := data._fault(path):
+    if fault := image_files.fault(path):
         with pytest.raises(ValueError, match=r"noise.png cannot be used as a picture: "):
             data.open_picture(path)
     else:
@@ -796,7 +797,7 @@ def test_turned_by_its_note(tmp_path, name, orientation):
     assert found.size == (48, 32)
     for where, colour in (((5, 5), RED), ((42, 5), (0, 0, 255)), ((5, 27), WHITE)):
         assert np.abs(np.subtract(found.getpixel(where), colour)).max() <= 15
-    assert data._fault(tmp_path / name) is None
+    assert image_files.fault(tmp_path / name) is None
 
 
 @pytest.mark.parametrize("note", [b"Exif\0\0broken", b"Exif\0\0II*\0\xff\xff\xff\xff", b"x"])
@@ -806,7 +807,7 @@ def test_a_damaged_note_does_not_cost_the_picture(tmp_path, note):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert data.open_picture(tmp_path / "a.jpg").size == picture.size
-    assert data._fault(tmp_path / "a.jpg") is None
+    assert image_files.fault(tmp_path / "a.jpg") is None
 
 
 def test_absurd_sizes_are_not_decoded(tmp_path, monkeypatch):
@@ -818,7 +819,7 @@ def test_absurd_sizes_are_not_decoded(tmp_path, monkeypatch):
 
 
 def test_large_sizes_are_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "MAX_PIXELS", 60 * 40)
+    monkeypatch.setattr(image_files, "MAX_PIXELS", 60 * 40)
     assert opened(tmp_path, photograph(60, 40))
     photograph(60, 41).save(tmp_path / "b.png")
     with pytest.raises(ValueError, match="60 x 41 pixels, more than"):
@@ -1006,7 +1007,7 @@ def test_bytes_that_are_no_picture_are_refused_in_words(content, said):
 
 
 def test_bytes_of_too_many_pixels_are_not_decoded(monkeypatch):
-    monkeypatch.setattr(data, "MAX_PIXELS", 100)
+    monkeypatch.setattr(image_files, "MAX_PIXELS", 100)
     with pytest.raises(ValueError, match="20 x 10 pixels, more than"):
         data.read_picture(packed("PNG"), "large.png")
 

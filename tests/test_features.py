@@ -9,7 +9,8 @@ import torchvision
 from torch import nn
 from torch.utils.data import DataLoader
 
-from tutorial_utils import fastpass, features, models
+from tutorial_utils import features, models
+from tutorial_utils._support import fast_pass
 
 
 def backbone():
@@ -105,7 +106,7 @@ def test_mixed_precision_is_close(pictures):
 @pytest.mark.parametrize("native", [True, False])
 def test_precision_follows_the_processor(native, pictures, monkeypatch):
     monkeypatch.setattr(features, "native_bf16", lambda: native)
-    monkeypatch.setattr(fastpass, "winograd_pays", lambda: False)
+    monkeypatch.setattr(fast_pass, "winograd_pays", lambda: False)
     network = backbone()
     wanted = torch.bfloat16 if native else torch.float32
     expected = features.extract(network, pictures, dtype=wanted)
@@ -292,7 +293,7 @@ def test_a_full_disk_falls_back_to_memory(folder, monkeypatch, capsys):
     def full(size_bytes):
         raise OSError("the disk of the cache has 1 MB free, and 65 MB are needed")
 
-    monkeypatch.setattr(features.store, "check_space", full)
+    monkeypatch.setattr(features.feature_files, "check_space", full)
     found = features.extract(backbone(), folder.dataset())
     assert len(found.labels) == 5
     assert "kept in memory only; the disk of the cache has 1 MB free" in capsys.readouterr().out
@@ -305,7 +306,7 @@ def test_no_room_anywhere_says_what_is_needed(folder, monkeypatch):
     class Memory:
         available = 100
 
-    monkeypatch.setattr(features.store, "check_space", full)
+    monkeypatch.setattr(features.feature_files, "check_space", full)
     monkeypatch.setattr(features.psutil, "virtual_memory", Memory)
     with pytest.raises(OSError, match="65 MB are needed"):
         features.extract(backbone(), folder.dataset())

@@ -4,13 +4,15 @@ import shutil
 import urllib.error
 
 import pytest
+import safetensors.torch
 import torch
 import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from tutorial_utils import models
+from tutorial_utils import layers, models
+from tutorial_utils._support import connection, weight_files
 
 FILES = {"alexnet": "alexnet-owt-7be5be79.pth", "vgg16": "vgg16-397923af.pth"}
 PARAMETERS = {"alexnet": 61_100_840, "vgg16": 138_357_544}
@@ -66,7 +68,7 @@ def random_state(arch):
 def test_auto_without_network_says_demo_and_why(capsys):
     found = models.find_weights("alexnet")
     assert found.kind == "demo"
-    assert found.path == models.ASSETS / "alexnet.safetensors"
+    assert found.path == weight_files.ASSETS / "alexnet.safetensors"
     assert capsys.readouterr().out == (
         "weights: demo (AlexNet, trained by this project on Tiny ImageNet; "
         "no network: TUTORIAL_OFFLINE=1)\n"
@@ -179,7 +181,7 @@ def test_download_uses_torchvisions_address_and_hash(monkeypatch, tmp_path):
         with open(target, "wb") as file:
             file.write(b"weights")
 
-    monkeypatch.setattr(models.places, "online", lambda: True)
+    monkeypatch.setattr(connection, "online", lambda: True)
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
     found = models.find_weights("alexnet", quiet=True)
     url = f"https://download.pytorch.org/models/{FILES['alexnet']}"
@@ -193,7 +195,7 @@ def test_wrong_checksum_leaves_nothing(monkeypatch, tmp_path, checkpoints):
     cut = tmp_path / "cut.pth"
     cut.write_bytes(b"the first half")
     real = torch.hub.download_url_to_file
-    monkeypatch.setattr(models.places, "online", lambda: True)
+    monkeypatch.setattr(connection, "online", lambda: True)
     monkeypatch.setattr(
         torch.hub,
         "download_url_to_file",
@@ -208,7 +210,7 @@ def test_failed_download_is_said(monkeypatch):
     def download(*args, **kwargs):
         raise urllib.error.URLError("connection reset")
 
-    monkeypatch.setattr(models.places, "online", lambda: True)
+    monkeypatch.setattr(connection, "online", lambda: True)
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
     found = models.find_weights("alexnet")
     assert found.kind == "demo"
@@ -219,15 +221,15 @@ def test_failed_download_is_said(monkeypatch):
 
 
 def test_assets_are_small_and_have_a_card():
-    sizes = [(models.ASSETS / f"{arch}.safetensors").stat().st_size for arch in models.ARCHS]
+    sizes = [(weight_files.ASSETS / f"{arch}.safetensors").stat().st_size for arch in models.ARCHS]
     assert sum(sizes) < 20_000_000
-    card = (models.ASSETS / "README.md").read_text(encoding="utf-8")
-    assert all(digest in card for digest in models.DEMO_SHA256.values())
+    card = (weight_files.ASSETS / "README.md").read_text(encoding="utf-8")
+    assert all(digest in card for digest in weight_files.DEMO_SHA256.values())
 
 
 def test_demo_alexnet_holds_the_stored_values():
     network = models.build("alexnet", weights="demo", quiet=True)
-    stored = models.safetensors.torch.load_file(models.ASSETS / "alexnet.safetensors")
+    stored = safetensors.torch.load_file(weight_files.ASSETS / "alexnet.safetensors")
     loaded = network.features.state_dict()
     assert {f"features.{name}" for name in loaded} == set(stored)
     for name, values in loaded.items():
@@ -236,7 +238,7 @@ def test_demo_alexnet_holds_the_stored_values():
 
 
 def test_demo_vgg16_is_eight_bits_times_scale(vgg16):
-    stored = models.safetensors.torch.load_file(models.ASSETS / "vgg16.safetensors")
+    stored = safetensors.torch.load_file(weight_files.ASSETS / "vgg16.safetensors")
     for index in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28):
         layer, name = vgg16.features[index], f"features.{index}"
         assert stored[f"{name}.weight"].dtype == torch.int8
@@ -287,11 +289,11 @@ def test_none_is_torchvisions_own_start():
 @pytest.mark.parametrize("damage", ["truncated", "altered", "missing"])
 def test_damaged_asset_says_how_to_get_it_back(damage, monkeypatch, tmp_path):
     path = tmp_path / "alexnet.safetensors"
-    content = bytearray((models.ASSETS / "alexnet.safetensors").read_bytes())
+    content = bytearray((weight_files.ASSETS / "alexnet.safetensors").read_bytes())
     content[3_000_000] ^= 1
     if damage != "missing":
         path.write_bytes(content if damage == "altered" else content[:1000])
-    monkeypatch.setattr(models, "ASSETS", tmp_path)
+    monkeypatch.setattr(weight_files, "ASSETS", tmp_path)
     error = FileNotFoundError if damage == "missing" else ValueError
     text = "are missing" if damage == "missing" else "are truncated or altered"
     with pytest.raises(error, match=f"{text}.*git checkout -- tutorial_utils/assets.*anew"):
@@ -410,18 +412,18 @@ def test_split_explains_what_it_wants():
 
 @pytest.mark.parametrize("arch", models.ARCHS)
 def test_layer_table_adds_up(arch):
-    table = models.layer_table(skeleton(arch))
+    table = layers.layer_table(skeleton(arch))
     assert table["parameters"].sum() == PARAMETERS[arch]
     ops = {"alexnet": 0.714, "vgg16": 15.470}[arch]  # torchvision's own figures, without biases
     assert table["mult_adds"].sum() / 1e9 == pytest.approx(ops, rel=0.002)
     convolutions = table[table["kind"].isin(["Conv2d", "MaxPool2d"])]
     for row in convolutions.itertuples():
-        side = models.output_size(row.input[1], row.kernel, row.stride, row.padding)
+        side = layers.output_size(row.input[1], row.kernel, row.stride, row.padding)
         assert row.output[1:] == (side, side)
 
 
 def test_layer_table_of_alexnet():
-    table = models.layer_table(skeleton("alexnet")).set_index("layer")
+    table = layers.layer_table(skeleton("alexnet")).set_index("layer")
     first = table.loc["features.0"]
     assert (first["kind"], first["input"], first["output"]) == (
         "Conv2d",
@@ -438,7 +440,7 @@ def test_layer_table_of_alexnet():
 
 
 def test_layer_table_of_vgg16():
-    table = models.layer_table(skeleton("vgg16"), size=224)
+    table = layers.layer_table(skeleton("vgg16"), size=224)
     convolutions = table[table["kind"] == "Conv2d"]
     assert len(convolutions) == 13
     assert set(convolutions["kernel"]) == {3}
@@ -455,7 +457,7 @@ def test_layer_table_leaves_the_network_alone():
     network = tiny().train()
     models.freeze(network.features)
     before = {name: values.clone() for name, values in network.state_dict().items()}
-    table = models.layer_table(nn.Sequential(*models.split(network)), size=9)
+    table = layers.layer_table(nn.Sequential(*models.split(network)), size=9)
     assert list(table["kind"])[:3] == ["Conv2d", "ReLU", "AdaptiveAvgPool2d"]
     assert table["receptive_field"].iloc[2] == 3 + 3  # 7 to 2: windows of 4
     after = network.state_dict()
@@ -467,9 +469,9 @@ def test_layer_table_leaves_the_network_alone():
 @pytest.mark.parametrize("arch", models.ARCHS)
 def test_smallest_picture(arch):
     least = {"alexnet": 63, "vgg16": 32}[arch]
-    assert len(models.layer_table(skeleton(arch), size=least))
+    assert len(layers.layer_table(skeleton(arch), size=least))
     with pytest.raises(ValueError, match=r"too small for its layers \(AlexNet needs 63, VGG16"):
-        models.layer_table(skeleton(arch), size=least - 1)
+        layers.layer_table(skeleton(arch), size=least - 1)
 
 
 @given(
@@ -483,52 +485,52 @@ def test_output_size_is_conv2ds(size, kernel, stride, padding):
     picture = torch.empty(1, 1, size, size, device="meta")
     if kernel > size + 2 * padding:
         with pytest.raises(ValueError, match="does not fit"):
-            models.output_size(size, kernel, stride, padding)
+            layers.output_size(size, kernel, stride, padding)
         with pytest.raises(RuntimeError):
             layer(picture)
     else:
-        side = models.output_size(size, kernel, stride, padding)
+        side = layers.output_size(size, kernel, stride, padding)
         assert layer(picture).shape == (1, 1, side, side)
 
 
 def test_output_size_of_the_paper():
-    assert models.output_size(227, 11, 4) == 55
-    assert models.output_size(224, 11, 4, 2) == 55
+    assert layers.output_size(227, 11, 4) == 55
+    assert layers.output_size(224, 11, 4, 2) == 55
 
 
 def test_output_size_refuses_the_impossible():
     with pytest.raises(ValueError, match=r"a kernel of 11 does not fit into 5 pixels with padding"):
-        models.output_size(5, 11)
+        layers.output_size(5, 11)
     with pytest.raises(ValueError, match="stride must be a whole number from 1, not 0"):
-        models.output_size(5, 3, 0)
+        layers.output_size(5, 3, 0)
     with pytest.raises(ValueError, match="padding must be a whole number from 0, not -1"):
-        models.output_size(5, 3, 1, -1)
+        layers.output_size(5, 3, 1, -1)
     with pytest.raises(ValueError, match="size must be a whole number from 1, not 5.5"):
-        models.output_size(5.5, 3)
+        layers.output_size(5.5, 3)
 
 
-layers = st.lists(st.tuples(st.integers(1, 7), st.integers(1, 3)), min_size=1, max_size=6)
+WINDOWS = st.lists(st.tuples(st.integers(1, 7), st.integers(1, 3)), min_size=1, max_size=6)
 
 
-@given(layers)
+@given(WINDOWS)
 def test_receptive_field_is_the_smallest_input(kernels_and_strides):
     """A picture just as large as the field gives one value; one pixel less gives none."""
-    field = models.receptive_field(kernels_and_strides)[-1]
+    field = layers.receptive_field(kernels_and_strides)[-1]
     size = field
     for kernel, stride in kernels_and_strides:
-        size = models.output_size(size, kernel, stride)
+        size = layers.output_size(size, kernel, stride)
     assert size == 1
     size = field - 1
     with pytest.raises(ValueError):
         for kernel, stride in kernels_and_strides:
-            size = models.output_size(size, kernel, stride)
+            size = layers.output_size(size, kernel, stride)
 
 
 def test_receptive_field_of_stacked_convolutions():
-    assert models.receptive_field([(3, 1)] * 3) == [3, 5, 7]
-    assert models.receptive_field([]) == []
+    assert layers.receptive_field([(3, 1)] * 3) == [3, 5, 7]
+    assert layers.receptive_field([]) == []
     with pytest.raises(ValueError, match="kernel must be a whole number from 1, not 0"):
-        models.receptive_field([(0, 1)])
+        layers.receptive_field([(0, 1)])
 
 
 @pytest.mark.parametrize("arch", models.ARCHS)

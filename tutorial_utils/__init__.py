@@ -1,11 +1,8 @@
-"""What the lessons of "Ants and Bees" share.
+"""The package behind the lessons of "Ants and Bees".
 
-Modules, from the ground floor up; each imports only from floors below:
-places, sketchbook, history, fastpass, checks, runner, workers, canvas, controls | data, models,
-checkpoints, store | features, training, evaluation, folders, kit, stepcost, corpus | plots,
-lesson, rowspace, attribution, splits, classifier, pretraining | heat, sweeps, tracing, views |
-experiments, widgets.
-They load when first used, so that ``import tutorial_utils`` costs next to nothing.
+Lessons use the modules listed here; what they rest on is in the subpackages. Each loads when it
+is first used, so `import tutorial_utils` costs next to nothing. docs/architecture.md shows which
+module imports which.
 """
 
 import importlib
@@ -13,38 +10,23 @@ import importlib
 __version__ = "0.1.0"
 __all__ = [
     "attribution",
-    "canvas",
+    "batch",
     "checkpoints",
     "checks",
-    "classifier",
-    "controls",
-    "corpus",
+    "cli",
     "data",
     "evaluation",
-    "experiments",
-    "fastpass",
     "features",
-    "folders",
-    "heat",
     "history",
-    "kit",
+    "layers",
     "lesson",
     "models",
-    "places",
+    "own_images",
     "plots",
-    "pretraining",
-    "rowspace",
-    "runner",
-    "sketchbook",
-    "splits",
-    "stepcost",
-    "store",
-    "sweeps",
-    "tracing",
+    "subspace",
+    "synthetic",
     "training",
-    "views",
     "widgets",
-    "workers",
 ]
 
 

@@ -19,7 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from tutorial_utils.history import Epoch, History, read_json, replace_file, write_json
+from tutorial_utils._support.files import read_json, replace_file, write_json
+from tutorial_utils.history import Epoch, History
 
 MANIFEST = "checkpoint.json"
 FORMAT = 1  # of the checkpoint folder

@@ -10,27 +10,26 @@ Sources:
     EXIF orientation: CIPA DC-008, "Exchangeable image file format", 4.6.5
 """
 
-import contextlib
 import functools
-import io
 import os
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torchvision
-from PIL import Image, ImageOps, UnidentifiedImageError
 from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import v2
 from torchvision.transforms._presets import ImageClassification
 
-from tutorial_utils import places, sketchbook
+from tutorial_utils import synthetic
+from tutorial_utils._support import cache, connection, downloads, image_files
+from tutorial_utils._support.image_files import open_picture as open_picture
+from tutorial_utils._support.image_files import read_picture as read_picture
+
 
 SOURCES = ("auto", "folder", "cache", "download", "drawn")
 SPLITS = ("train", "val")
@@ -43,11 +42,6 @@ SIZE_BYTES = 47_286_322
 PHOTOGRAPHS = {"train": {"ants": 123, "bees": 121}, "val": {"ants": 70, "bees": 83}}
 LANDMARK = Path("train/ants/0013035.jpg")
 
-MAX_PIXELS = 60_000_000
-# What files with a picture's name really hold. Pillow knows more, some of which start programs.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-# The kinds of picture that a HEIF file may say it is, of those that Pillow does not read.
-HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 LAYOUT = "expected are train/<class>/ and val/<class>/ with pictures in them"
 
 
@@ -219,69 +213,11 @@ def audit(folder: str | Path) -> Audit:
             name = Path(split) / path
             if note := _oddity(path):
                 odd.append(f"{name.as_posix()}: {note}")
-            elif fault := _fault(root / name):
+            elif fault := image_files.fault(root / name):
                 problems.append(Problem(name, fault))
             else:
                 counts[split][path.parts[0]] += 1
     return Audit(counts, tuple(problems), tuple(odd))
-
-
-def open_picture(path: str | Path, *, least_side: int | None = None) -> Image.Image:
-    """Open a picture as a person sees it: upright, in colour, on white paper.
-
-    Args:
-        path: any file that Pillow reads: grey, CMYK, palette, transparent, 8 or 16 bits, turned
-            by its EXIF note.
-        least_side: decode a JPEG to a half, a quarter or an eighth, if no side has fewer pixels
-            then; None for the full size.
-
-    Returns:
-        The picture, mode "RGB".
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it cannot be read, is cut short, or has more than 60 megapixels, in which
-            case it is not decoded.
-    """
-    path = Path(path)
-    if not path.exists():
-        raise FileNotFoundError(f"there is no picture {path}")
-    try:
-        return _read(path, least_side=least_side)
-    except Exception as error:  # Pillow raises nearly anything for a damaged file
-        raise ValueError(
-            f"{path} cannot be used as a picture: {reason(error)}. Replace it or take it out of "
-            f"the folder; data.audit lists all such files"
-        ) from error
-
-
-def read_picture(content: bytes, name: str) -> Image.Image:
-    """Open a picture that came as bytes, e.g. by an upload, as `open_picture` opens a file.
-
-    Args:
-        content: the whole file.
-        name: what it is called, for messages.
-
-    Returns:
-        The picture, mode "RGB".
-
-    Raises:
-        ValueError: if it is not a picture that can be read.
-    """
-    kinds = "JPEG, PNG, WebP, GIF, BMP or TIFF"
-    if content[4:8] == b"ftyp" and content[8:12] in HEIC:
-        raise ValueError(
-            f"{name} is a HEIC photograph, as telephones take them, which cannot be read here: "
-            f"save it as JPEG and try again"
-        )
-    if not content:
-        raise ValueError(f"{name} is empty, 0 bytes: give a picture, {kinds}")
-    try:
-        return decode(io.BytesIO(content))
-    except Exception as error:  # Pillow raises nearly anything for a damaged file
-        raise ValueError(
-            f"{name} cannot be used as a picture: {reason(error)}. Give another, {kinds}"
-        ) from error
 
 
 def loader(dataset: Dataset, *, batch_size: int = 20, shuffle: bool = False) -> DataLoader:
@@ -409,12 +345,12 @@ def _find_any(quiet: bool) -> _Found:
     """Take the first source that answers; the drawings always do."""
     if _folder_in_environment():
         return _from_folder()
-    if root := places.kept(_photographs_name()):
+    if root := cache.kept(_photographs_name()):
         return _Found(root, "cache", "photographs", "from the cache")
-    lost = (places.cache_path() / _photographs_name()).exists()
+    lost = (cache.cache_path() / _photographs_name()).exists()
     before = "the photographs in the cache are not complete; " if lost else ""
-    if not places.online():
-        return _drawn(f"{before}no network: {places.offline_reason()}", quiet)
+    if not connection.online():
+        return _drawn(f"{before}no network: {connection.offline_reason()}", quiet)
     try:
         return _download(quiet)
     except ConnectionError as error:
@@ -436,12 +372,12 @@ def _from_folder() -> _Found:
 
 
 def _from_cache() -> _Found:
-    if root := places.kept(_photographs_name()):
+    if root := cache.kept(_photographs_name()):
         return _Found(root, "cache", "photographs", "from the cache")
-    if root := places.kept(_drawn_name()):
+    if root := cache.kept(_drawn_name()):
         return _Found(root, "cache", "drawings", "from the cache, which holds no photographs")
     raise FileNotFoundError(
-        f"source 'cache' was asked for, but the cache {places.cache_path()} holds no complete set "
+        f"source 'cache' was asked for, but the cache {cache.cache_path()} holds no complete set "
         f"of pictures: use source='download' or 'drawn' once to fill it, or 'auto'"
     )
 
@@ -452,9 +388,9 @@ def _from_download(quiet: bool) -> _Found:
         f"Try again later, use source='drawn' (or 'auto'), or get {URL} on another machine, unpack "
         f"it and set ANTS_BEES_DIR to the folder"
     )
-    kept = places.kept(_photographs_name())
-    if not kept and not places.online(force=True):
-        reason = f"no network: {places.offline_reason()}"
+    kept = cache.kept(_photographs_name())
+    if not kept and not connection.online(force=True):
+        reason = f"no network: {connection.offline_reason()}"
         raise ConnectionError(f"the photographs cannot be downloaded ({reason}). {cure}")
     try:
         return _download(quiet)
@@ -464,7 +400,7 @@ def _from_download(quiet: bool) -> _Found:
 
 def _download(quiet: bool) -> _Found:
     """Put the photographs into the cache; raise ConnectionError with the reason if it fails."""
-    root = places.keep(_photographs_name(), lambda work: _fetch(work, quiet), quiet=quiet)
+    root = cache.keep(_photographs_name(), lambda work: _fetch(work, quiet), quiet=quiet)
     return _Found(root, "download", "photographs", f"downloaded from {URL.split('/')[2]}")
 
 
@@ -474,24 +410,24 @@ def _drawn(reason: str, quiet: bool) -> _Found:
     def make(work: Path) -> Path:
         if not quiet:
             print("drawing the pictures, once; this takes about half a minute", flush=True)
-        with places.progress_bar(quiet, desc="drawing", unit="picture") as bar:
+        with downloads.progress_bar(quiet, desc="drawing", unit="picture") as bar:
 
             def progress(done: int, total: int) -> None:
                 bar.total = total
                 bar.update(done - bar.n)
 
-            return sketchbook.write(work / "drawn", progress=progress)
+            return synthetic.write(work / "drawn", progress=progress)
 
     try:
-        root = places.keep(_drawn_name(), make, quiet=quiet)
+        root = cache.keep(_drawn_name(), make, quiet=quiet)
     except PermissionError:
         raise
     except OSError as error:
         raise OSError(
-            f"the drawings cannot be kept in the cache {places.cache_path()} "
+            f"the drawings cannot be kept in the cache {cache.cache_path()} "
             f"({error.strerror or error}): make room, or set ANTS_BEES_CACHE to another folder"
         ) from error
-    return _Found(root, "drawn", "drawings", f"drawn by tutorial_utils.sketchbook; {reason}")
+    return _Found(root, "drawn", "drawings", f"drawn by tutorial_utils.synthetic; {reason}")
 
 
 def _photographs_name() -> str:
@@ -499,14 +435,16 @@ def _photographs_name() -> str:
 
 
 def _drawn_name() -> str:
-    return f"drawn-{sketchbook.VERSION}"
+    return f"drawn-{synthetic.VERSION}"
 
 
 def _fetch(work: Path, quiet: bool) -> Path:
     """Download and unpack the photographs into an empty folder; return the set's own folder."""
     sums = {"sha256": SHA256, "size_bytes": SIZE_BYTES}
     try:
-        unpacked = places.unpack(places.download(URL, work, **sums, quiet=quiet), work / "unpacked")
+        unpacked = downloads.unpack(
+            downloads.download(URL, work, **sums, quiet=quiet), work / "unpacked"
+        )
     except ConnectionError:
         raise
     except OSError as error:
@@ -632,88 +570,3 @@ def _oddity(path: Path) -> str | None:
 
 
 # One picture: decoding it, and what may be wrong with it.
-
-
-def _fault(path: Path) -> str | None:
-    """Return why a picture cannot be used, or None."""
-    try:
-        with warnings.catch_warnings(action="ignore"):  # what matters is in the reason
-            _read(path, least_side=1)
-    except Exception as error:  # Pillow raises nearly anything for a damaged file
-        return reason(error)
-    return None
-
-
-def _read(path: Path, *, least_side: int | None = None) -> Image.Image:
-    """Decode a picture to upright RGB.
-
-    Args:
-        path: the file.
-        least_side: decode JPEG files to an eighth of their size at the least, with no side
-            shorter than this: all of the file is read, a truncated one is noticed, and it takes a
-            fraction of the time.
-    """
-    if not path.is_file():
-        raise _Unusable("not a file")
-    if path.stat().st_size == 0:
-        raise _Unusable("empty, 0 bytes")
-    return decode(path, least_side=least_side)
-
-
-def decode(file: Path | io.BytesIO, *, least_side: int | None = None) -> Image.Image:
-    """Decode a picture that is known to be there to upright RGB; `reason` says what was wrong."""
-    with Image.open(file, formats=FORMATS) as picture:
-        width, height = picture.size
-        if width * height > MAX_PIXELS:
-            raise _Unusable(
-                f"{width} x {height} pixels, more than {MAX_PIXELS // 10**6} megapixels"
-            )
-        if least_side is not None:
-            picture.draft(None, (least_side, least_side))
-        picture.load()
-        with contextlib.suppress(Exception):  # a damaged EXIF note says nothing about the picture
-            ImageOps.exif_transpose(picture, in_place=True)
-        return _coloured(picture)
-
-
-class _Unusable(ValueError):
-    """A picture that is refused; the text is the reason."""
-
-
-def _coloured(picture: Image.Image) -> Image.Image:
-    """Turn any kind of pixels into RGB, transparent ones on white."""
-    if picture.mode == "F":
-        raise _Unusable("its pixels are fractions, of which nobody knows how bright they are")
-    if picture.mode.startswith("I"):
-        return _eight_bits(picture).convert("RGB")
-    if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
-        page = Image.new("RGB", layer.size, "white")
-        page.paste(layer, mask=layer.getchannel("A"))
-        return page
-    return picture.convert("RGB")
-
-
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Scale grey of 16 bits, 0 to 65535, to 8 bits; Pillow alone would cut it off at 255."""
-    values = np.asarray(picture).astype(np.int64)
-    if values.min() < 0 or values.max() > 65535:
-        raise _Unusable(
-            "its pixels are numbers of 32 bits, of which nobody knows how bright they are"
-        )
-    return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
-
-
-def reason(error: Exception) -> str:
-    """Say in a few words why a picture cannot be read."""
-    if isinstance(error, _Unusable):
-        return str(error)
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"far more than {MAX_PIXELS // 10**6} megapixels"
-    if isinstance(error, UnidentifiedImageError):
-        return "not a picture"
-    if isinstance(error, PermissionError):
-        return "not allowed to read it"
-    if "truncated" in str(error).lower() or isinstance(error, EOFError):
-        return "cut short"
-    return f"damaged, {str(error) or type(error).__name__}"

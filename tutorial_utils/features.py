@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 from tqdm.auto import tqdm
 
-from tutorial_utils import fastpass, store
-from tutorial_utils.fastpass import native_bf16
+from tutorial_utils._support import fast_pass, feature_files
+from tutorial_utils._support.fast_pass import native_bf16
 
 __all__ = ["Features", "extract", "native_bf16"]
 
@@ -116,7 +116,7 @@ def extract(
     job = _Job(backbone, dataset, views, seed, batch_size, torch.device(device), dtype, progress)
     start = time.perf_counter()
     note = job.note() if keep else None
-    kept = None if note is None else store.read(note, quiet=quiet)
+    kept = None if note is None else feature_files.read(note, quiet=quiet)
     reused = kept is not None
     if not reused:
         kept = job.compute(note, quiet=quiet)
@@ -176,7 +176,7 @@ class _Job:
         rows, width = self.views * len(self.dataset), self.width()
         if note is not None:
             try:
-                return store.write(note, (rows, width), self.parts())
+                return feature_files.write(note, (rows, width), self.parts())
             except OSError as error:
                 if 4 * rows * width > psutil.virtual_memory().available // 2:
                     raise
@@ -238,11 +238,11 @@ class _Job:
         """Hand out the pass, with the backbone in its place and evaluation mode meanwhile."""
         with _at_work(self.backbone, self.device), torch.random.fork_rng([]), torch.no_grad():
             if self.how == "bfloat16":
-                yield fastpass.mixed(self.backbone, self.device)
+                yield fast_pass.mixed(self.backbone, self.device)
             elif self.how == "staged":
-                yield fastpass.staged(self.backbone)
+                yield fast_pass.staged(self.backbone)
             else:
-                yield fastpass.plain(self.backbone)
+                yield fast_pass.plain(self.backbone)
 
 
 def _how(backbone: nn.Module, device: torch.device, dtype: torch.dtype | None) -> str:
@@ -251,7 +251,7 @@ def _how(backbone: nn.Module, device: torch.device, dtype: torch.dtype | None) -
         return "bfloat16" if dtype == torch.bfloat16 else "float32"
     if device.type != "cpu" or native_bf16():
         return "bfloat16"
-    return "staged" if fastpass.winograd_pays() and fastpass.in_one_line(backbone) else "float32"
+    return "staged" if fast_pass.winograd_pays() and fast_pass.in_one_line(backbone) else "float32"
 
 
 def _bar(total: int, shown: bool) -> tqdm:

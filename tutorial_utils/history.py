@@ -3,13 +3,11 @@
 Source of the writing in one step: the POSIX rename, https://pubs.opengroup.org/onlinepubs/9799919799/
 """
 
-import json
-import os
-import stat
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tutorial_utils._support.files import read_json, write_json
 
 if TYPE_CHECKING:
     import pandas
@@ -129,35 +127,3 @@ class History:
     def _need_one(self) -> None:
         if not self.epochs:
             raise ValueError("the history is empty: no epoch was finished, so none is best or last")
-
-
-def write_json(path: Path, content: dict) -> None:
-    text = json.dumps(content, indent=1) + "\n"
-    replace_file(path, lambda draft: draft.write_text(text, encoding="utf-8"))
-
-
-def read_json(path: Path, kind: str) -> dict:
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no {kind} at {path}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no {kind}: it is not JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} is no {kind}: it holds a JSON {type(content).__name__}")
-    return content
-
-
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a draft beside the file, make sure it is on the disk, and put it in its place."""
-    draft = path.with_name(path.name + ".draft")
-    try:
-        draft.touch()
-        mode = stat.S_IMODE(draft.stat().st_mode)
-        write(draft)
-        draft.chmod(mode)  # safetensors writes files that only their owner can read
-        with draft.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)

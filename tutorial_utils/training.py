@@ -26,7 +26,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from tutorial_utils import fastpass
+from tutorial_utils._support import fast_pass
 from tutorial_utils.checkpoints import Keeper, load_checkpoint, recipe_of
 from tutorial_utils.history import Epoch, History, Score
 
@@ -253,7 +253,7 @@ class _Run:
 
 def _computes_bf16(device: torch.device) -> bool:
     if device.type == "cpu":
-        return fastpass.native_bf16()
+        return fast_pass.native_bf16()
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "mps"

@@ -24,7 +24,7 @@ box
 DROP = """
 import hashlib
 import ipywidgets as w
-from tutorial_utils.controls import Drop
+from tutorial_utils.widgets.controls import Drop
 came = w.HTML()
 
 def take(name, content):
@@ -85,7 +85,8 @@ def test_sliders_have_no_names_of_their_own(opened, page):
 
 def test_labels_names_them_also_those_that_come_later(opened, page):
     opened(
-        "from tutorial_utils.controls import Labels\nNAMED = [Labels(title='Sliders')]\n" + SLIDERS
+        "from tutorial_utils.widgets.controls import Labels\n"
+        "NAMED = [Labels(title='Sliders')]\n" + SLIDERS
     )
     for name in ("Epochs", "Rate", "Crop, lower end", "Crop, upper end"):
         page.get_by_role("slider", name=name, exact=True).wait_for()

@@ -5,9 +5,9 @@ import shutil
 import harness
 import pytest
 
-from tutorial_utils import experiments
+from tutorial_utils.batch import lessons
 
-LESSONS = experiments.lessons()
+LESSONS = lessons.lessons()
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
@@ -17,13 +17,13 @@ def test_axe_finds_nothing_serious(path, page, tmp_path):
     copy = tmp_path / "lessons" / path.name
     copy.parent.mkdir()
     shutil.copy(path, copy)
-    assert harness.axe(page, experiments.to_html(copy)) == []
+    assert harness.axe(page, lessons.to_html(copy)) == []
 
 
 def test_nbconverts_own_page_would_not_pass(page, tmp_path, monkeypatch):
-    monkeypatch.setattr(experiments, "READABLE", "")
+    monkeypatch.setattr(lessons, "READABLE", "")
     copy = tmp_path / LESSONS[0].name
     shutil.copy(LESSONS[0], copy)
-    found = harness.axe(page, experiments.to_html(copy))
+    found = harness.axe(page, lessons.to_html(copy))
     rules = {finding.split()[1] for finding in found}
     assert rules == {"color-contrast", "link-in-text-block"}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tutorial_utils import models
+from tutorial_utils import layers
 from tutorial_utils.checks import lesson02
 
 
@@ -60,7 +60,7 @@ def strides(size, kernel, padding, wanted, *, start=1):
 
 
 def by_the_package(size, kernel, padding, wanted):
-    sizes = {s: models.output_size(size, kernel, s, padding) for s in range(1, size + 1)}
+    sizes = {s: layers.output_size(size, kernel, s, padding) for s in range(1, size + 1)}
     return {s for s, found in sizes.items() if found == wanted}
 
 
@@ -122,7 +122,7 @@ def by_gradients(kernel, stride, next_kernel):
     "answer",
     [
         lambda k, s, n: k + (n - 1) * s,
-        lambda k, s, n: models.receptive_field([(k, s), (n, 1)])[-1],
+        lambda k, s, n: layers.receptive_field([(k, s), (n, 1)])[-1],
         by_gradients,
     ],
 )

@@ -6,7 +6,7 @@ import torchinfo
 from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d, pad
 
-from tutorial_utils import models
+from tutorial_utils import layers, models
 from tutorial_utils.checks import lesson03
 
 
@@ -24,7 +24,7 @@ def by_real_layers(width):
         return sum(models.count(layer).total for layer in layers)
 
     depth = 1
-    while models.receptive_field([(3, 1)] * depth)[-1] < width:
+    while layers.receptive_field([(3, 1)] * depth)[-1] < width:
         depth += 1
     return (weights([width]) - weights([3] * depth)) / weights([width])
 

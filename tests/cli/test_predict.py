@@ -1,0 +1,192 @@
+"""The command `predict`: a line per picture, what fails on stderr, exit codes that tell."""
+
+import csv
+import io
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from tutorial_utils import models
+from tutorial_utils.cli.main import main
+from tutorial_utils.own_images import classifier
+
+NAMES = ("red things", "blau, grün", "黒/白")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """Return the file of a classifier that tells colours apart, somewhat."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = classifier.build(models.find_weights("alexnet", "demo", quiet=True), NAMES)
+    return classifier.save(made, tmp_path_factory.mktemp("model") / "m.safetensors")
+
+
+@pytest.fixture
+def album(tmp_path, monkeypatch):
+    """Return a folder of three pictures, in which the test runs."""
+    monkeypatch.chdir(tmp_path)
+    for name, colour in {"a b.png": "red", "ü.png": "blue", "c,d.jpg": "black"}.items():
+        (tmp_path / "album").mkdir(exist_ok=True)
+        Image.new("RGB", (80, 60), colour).save(tmp_path / "album" / name)
+    return "album"
+
+
+def told(capsys):
+    printed = capsys.readouterr()
+    return printed.out.splitlines(), printed.err.splitlines()
+
+
+def test_a_line_per_picture(model, album, capsys):
+    assert main(["predict", str(model), f"{album}/ü.png", f"{album}/a b.png"]) == 0
+    lines, errors = told(capsys)
+    assert errors == []
+    assert [line.split("\t")[0] for line in lines] == ["album/ü.png", "album/a b.png"]
+    for line in lines:
+        name, _, probability = line.split("\t")[1].rpartition(" ")
+        assert name in NAMES
+        assert 1 / 3 <= float(probability) <= 1
+
+
+def test_a_folder_stands_for_its_pictures(model, album, capsys):
+    Path(album, "notes.txt").write_text("mine")
+    assert main(["predict", str(model), album]) == 0
+    assert [line.split("\t")[0] for line in told(capsys)[0]] == [
+        "album/a b.png",
+        "album/c,d.jpg",
+        "album/ü.png",
+    ]
+
+
+@pytest.mark.parametrize(("top", "named"), [("1", 1), ("2", 2), ("9", 3)])
+def test_top_names_the_next_ones_too(top, named, model, album, capsys):
+    assert main(["predict", str(model), album, "--top", top]) == 0
+    for line in told(capsys)[0]:
+        values = [float(part.rpartition(" ")[2]) for part in line.split("\t")[1:]]
+        assert len(values) == named
+        assert values == sorted(values, reverse=True)
+
+
+def test_json_is_one_object_a_line(model, album, capsys):
+    assert main(["predict", str(model), album, "--json", "--top", "3"]) == 0
+    rows = [json.loads(line) for line in told(capsys)[0]]
+    assert [row["file"] for row in rows] == ["album/a b.png", "album/c,d.jpg", "album/ü.png"]
+    for row in rows:
+        assert {found["class"] for found in row["classes"]} == set(NAMES)
+        assert sum(found["probability"] for found in row["classes"]) == pytest.approx(1)
+
+
+def test_csv_has_a_header_and_quotes_what_needs_it(model, album, capsys):
+    assert main(["predict", str(model), album, "--csv", "--top", "2"]) == 0
+    header, *rows = csv.reader(io.StringIO("\n".join(told(capsys)[0])))
+    assert header == ["file", "class", "probability", "class_2", "probability_2"]
+    assert [row[0] for row in rows] == ["album/a b.png", "album/c,d.jpg", "album/ü.png"]
+    assert all(row[1] in NAMES and row[3] in NAMES and len(row) == 5 for row in rows)
+    assert all(float(row[2]) >= float(row[4]) for row in rows)
+
+
+def test_all_forms_say_the_same(model, album, capsys):
+    main(["predict", str(model), album])
+    plain = [line.split("\t")[1] for line in told(capsys)[0]]
+    main(["predict", str(model), album, "--json"])
+    rows = [json.loads(line)["classes"][0] for line in told(capsys)[0]]
+    assert plain == [f"{row['class']} {row['probability']:.3f}" for row in rows]
+
+
+def test_a_broken_picture_is_reported_and_the_rest_predicted(model, album, tmp_path, capsys):
+    whole = (tmp_path / "album" / "c,d.jpg").read_bytes()
+    (tmp_path / "album" / "b.jpg").write_bytes(whole[: len(whole) // 2])
+    assert main(["predict", str(model), album, "nothing.png"]) == 1
+    lines, errors = told(capsys)
+    assert [line.split("\t")[0] for line in lines] == [
+        "album/a b.png",
+        "album/c,d.jpg",
+        "album/ü.png",
+    ]
+    assert errors[0] == "album/b.jpg: cut short"
+    assert errors[1] == "nothing.png: there is no such file"
+    assert errors[2] == "not predicted: 2"
+
+
+def test_a_folder_without_pictures_is_reported(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert main(["predict", str(model), "empty"]) == 1
+    assert told(capsys) == ([], ["empty: a folder without pictures", "not predicted: 1"])
+
+
+def cut_short(path, model):
+    path.write_bytes(model.read_bytes()[:-100])
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (lambda path, model: path.write_bytes(pickle.dumps([1])), "is a pickle"),
+        (lambda path, model: path.write_text("weights"), "is a text, not a model"),
+        (lambda path, model: None, "there is no model at"),
+        (lambda path, model: path.mkdir(), "is a folder"),
+        (cut_short, "is cut short"),
+    ],
+)
+def test_a_model_that_is_none_is_refused_before_any_picture(
+    write, said, model, album, tmp_path, capsys
+):
+    write(tmp_path / "other.safetensors", model)
+    assert main(["predict", "other.safetensors", album]) == 1
+    lines, errors = told(capsys)
+    assert lines == []
+    assert errors[0].startswith("error: other.safetensors" if "no model" not in said else "error: ")
+    assert said in errors[0]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        ["m.safetensors"],
+        ["m.safetensors", "a.png", "--top", "0"],
+        ["m.safetensors", "a.png", "--top", "two"],
+        ["m.safetensors", "a.png", "--json", "--csv"],
+    ],
+)
+def test_wrong_usage_exits_with_2(wrong):
+    with pytest.raises(SystemExit) as caught:
+        main(["predict", *wrong])
+    assert caught.value.code == 2
+
+
+def test_what_steers_a_terminal_is_not_printed(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with torch.random.fork_rng(devices=[]):
+        made = classifier.build(
+            models.find_weights("alexnet", "none", quiet=True), ["a\x1b[2Jb", "c\td"]
+        )
+    classifier.save(made, "m.safetensors")
+    Image.new("RGB", (80, 60)).save("x.png")
+    os.rename("x.png", "x\ny.png")
+    assert main(["predict", "m.safetensors", "x\ny.png", "z\x1b.png", "--top", "2"]) == 1
+    lines, errors = told(capsys)
+    assert len(lines) == 1 and lines[0].startswith("x\\ny.png\t") and lines[0].count("\t") == 2
+    assert "a\\x1b[2Jb" in lines[0] and "c\\td" in lines[0]
+    assert errors[0] == "z\\x1b.png: there is no such file"
+
+
+def test_it_runs_from_anywhere_on_a_terminal_of_few_letters(model, album, tmp_path):
+    command = [sys.executable, "-m", "tutorial_utils", "predict", str(model), "album/ü.png"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("album/\\xfc.png\t")

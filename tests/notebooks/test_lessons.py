@@ -1,0 +1,80 @@
+"""Every lesson runs: by papermill from the repository's root, and by nbval in its own folder."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import papermill
+import pytest
+
+from tutorial_utils import lesson
+from tutorial_utils.batch import lessons, runner
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+SHORT = {"epochs": 2, "source": "drawn", "seeds": 2}
+
+pytestmark = pytest.mark.lessons
+every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
+
+
+def short(path: Path, **more) -> dict:
+    """Return short parameters, those that the lesson has."""
+    known = papermill.inspect_notebook(str(path))
+    return {name: value for name, value in (SHORT | more).items() if name in known}
+
+
+@pytest.mark.any_pictures
+@every_lesson
+def test_papermill_runs_it_from_the_root(path, tmp_path, monkeypatch):
+    # On the real photographs where they are (in CI); nbval below always takes the drawn ones.
+    pictures = "folder" if os.environ.get("ANTS_BEES_DIR") else "drawn"
+    monkeypatch.chdir(ROOT)
+    row = lessons.run_notebook(path, tmp_path / path.name, short(path, source=pictures))
+    assert row["status"] == "ok", row["error"]
+    result = lessons.read_result(tmp_path / path.name)
+    assert result["lesson"] == path.stem
+    assert result["peak_bytes"] > 0
+
+
+@every_lesson
+def test_nbval_agrees_with_the_kept_outputs(path, tmp_path):
+    # The same cells and kept outputs, with the short parameters put in; run in its own folder.
+    copy = tmp_path / path.name
+    papermill.execute_notebook(path, copy, short(path), prepare_only=True, progress_bar=False)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-ra"]
+    flags = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600"]
+    for _ in range(runner.STARTS):
+        done = subprocess.run(
+            [*command, "-c", os.devnull, "--rootdir", ".", *flags, path.name],
+            cwd=tmp_path,
+            env=os.environ | {"TUTORIAL_OFFLINE": "1"},
+            capture_output=True,
+            text=True,
+        )
+        if "Kernel died before replying" not in done.stdout:  # its port was taken: see `runner`
+            break
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert " passed" in done.stdout and "skipped" not in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("epochs", 0, "epochs must be a whole number from 1 to 1000, got 0"),
+        ("lr", "abc", "lr must be a number above 0 and at most 1, got 'abc'"),
+        ("batch_size", -1, "batch_size must be a whole number from 1 to 1024, got -1"),
+        ("epoch", 3, "unknown parameter 'epoch'"),
+        ("arch", "resnet", "arch must be one of alexnet, vgg16, got 'resnet'"),
+        ("source", "nowhere", "source must be one of auto, folder, cache, download, drawn"),
+        ("weights", "best", "weights must be one of auto, imagenet, demo, none, got 'best'"),
+    ],
+)
+def test_a_bad_parameter_stops_a_lesson_before_any_work(name, value, said, tmp_path):
+    path = next(p for p in LESSONS if p.stem == "06_training")
+    row = lessons.run_notebook(path, tmp_path / "out.ipynb", {name: value})
+    assert row["status"] == "error"
+    assert said in row["error"]
+    assert lessons.read_result(tmp_path / "out.ipynb") == {}
+    assert lesson.MIME not in (tmp_path / "out.ipynb").read_text(encoding="utf-8")

@@ -1,0 +1,184 @@
+"""The fast pass of a frozen backbone: the plain pass's values, by whatever way is chosen."""
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from tutorial_utils._support import fast_pass
+
+
+def backbone(*, kernel=3, channels=16):
+    torch.manual_seed(0)
+    features = nn.Sequential(
+        nn.Conv2d(3, channels, 3, padding=1),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(2),
+        nn.Conv2d(channels, 8, kernel, padding=1),
+        nn.ReLU(inplace=True),
+        nn.MaxPool2d(kernel_size=3, stride=2),
+    )
+    return nn.Sequential(features, nn.AdaptiveAvgPool2d(2), nn.Flatten()).eval()
+
+
+@pytest.mark.parametrize("pays", [True, False])
+@pytest.mark.parametrize("count", [1, 15, 16, 37])
+def test_staged_gives_what_the_plain_pass_gives(count, pays, monkeypatch):
+    monkeypatch.setattr(fast_pass, "winograd_pays", lambda: pays)
+    monkeypatch.setattr(fast_pass, "MAP_BYTES", 20 * 4 * 16 * 20 * 20)  # 20 pictures at a time
+    network, pictures = backbone(), torch.randn(count, 3, 20, 20)
+    with torch.no_grad():
+        expected = network(pictures)
+        torch.testing.assert_close(
+            fast_pass.staged(network)(pictures), expected, atol=1e-4, rtol=1e-4
+        )
+
+
+@pytest.mark.parametrize("pays", [True, False])
+def test_winograd_is_for_wide_layers_of_stride_one_and_large_batches(pays, monkeypatch):
+    monkeypatch.setattr(fast_pass, "winograd_pays", lambda: pays)
+    network, seen = backbone(), []
+    for layer in (network[0][0], network[0][3]):
+        layer.register_forward_hook(lambda *_: seen.append(torch.backends.mkldnn.enabled))
+    run = fast_pass.staged(network)
+    with torch.no_grad():
+        run(torch.randn(16, 3, 20, 20))
+        run(torch.randn(15, 3, 20, 20))
+    assert seen == [True, not pays, True, True]
+    assert torch.backends.mkldnn.enabled
+
+
+def test_deep_stages_take_more_pictures(monkeypatch):
+    monkeypatch.setattr(fast_pass, "MAP_BYTES", 16 * 4 * 16 * 20 * 20)
+    network, sizes = backbone(), []
+    for layer in (network[0][0], network[0][3]):
+        layer.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
+    with torch.no_grad():
+        fast_pass.staged(network)(torch.randn(64, 3, 20, 20))
+    assert sizes == [16, 16, 16, 16, 64]
+
+
+@given(
+    kernel=st.integers(1, 4),
+    stride=st.integers(1, 4),
+    padding=st.integers(0, 1),
+    ceil_mode=st.booleans(),
+    height=st.integers(4, 12),
+    width=st.integers(4, 12),
+)
+@settings(deadline=None, max_examples=60)
+def test_pool_is_the_layer(kernel, stride, padding, ceil_mode, height, width):
+    padding = min(padding, kernel // 2)
+    layer = nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil_mode)
+    maps = torch.randn(2, 3, height, width)
+    assert torch.equal(fast_pass.pool(layer, maps), layer(maps))
+
+
+def test_pool_of_maps_that_are_too_small_says_what_the_layer_says():
+    with pytest.raises(RuntimeError):
+        fast_pass.pool(nn.MaxPool2d(3), torch.randn(1, 1, 2, 2))
+
+
+def test_mixed_precision_is_close():
+    network, pictures = backbone(), torch.randn(3, 3, 20, 20)
+    with torch.no_grad():
+        found = fast_pass.mixed(network, torch.device("cpu"))(pictures)
+        assert found.dtype == torch.float32
+        assert 0 < (found - network(pictures)).abs().max() < 0.05
+
+
+def test_only_layers_in_one_line_are_staged():
+    class Forked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.part = nn.Conv2d(3, 4, 3)
+
+        def forward(self, pictures):
+            return self.part(pictures) + self.part(-pictures)
+
+    assert fast_pass.in_one_line(backbone())
+    assert not fast_pass.in_one_line(nn.Sequential(Forked(), nn.Flatten()))
+    assert not fast_pass.in_one_line(Forked())
+
+
+@pytest.mark.parametrize(("says", "faster", "answer"), [(1, 1, 1), (1, 0, 0), (0, 1, 0)])
+def test_bf16_is_taken_only_where_it_is_measured_faster(says, faster, answer, monkeypatch):
+    seconds = {torch.float32: 2.0, torch.bfloat16: 1.0 if faster else 2.5}
+    monkeypatch.setattr(fast_pass, "says_bf16", lambda: bool(says))
+    monkeypatch.setattr(fast_pass, "_seconds", seconds.get)
+    assert fast_pass.native_bf16.__wrapped__() is bool(answer)
+
+
+@pytest.mark.parametrize(
+    ("nnpack", "capability", "answer"),
+    [(True, "AVX2", True), (True, "AVX512", False), (False, "AVX2", False)],
+)
+def test_winograd_where_it_was_measured(nnpack, capability, answer, monkeypatch):
+    monkeypatch.setattr(torch.backends.nnpack, "is_available", lambda: nnpack)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert fast_pass.winograd_pays() is answer
+
+
+@pytest.mark.parametrize(
+    ("found", "answer"),
+    [
+        ({"avx512_bf16": True, "avx2": True}, True),
+        ({"amx_bf16": True}, True),
+        ({"bf16": True, "neon": True}, True),
+        ({"avx512_bf16": False, "amx_bf16": False, "avx512_f": True}, False),
+        ({"bf16": False, "neon": True}, False),
+    ],
+)
+def test_native_bf16_reads_the_capabilities(found, answer, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    assert fast_pass.says_bf16() is answer
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert fast_pass.says_bf16() is False
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_native_bf16_with_older_torch(answer, monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: answer, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
+    assert fast_pass.says_bf16() is answer
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="/proc/cpuinfo is Linux's")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the flags' names are x86's")
+def test_native_bf16_agrees_with_the_kernel():
+    flags = set(Path("/proc/cpuinfo").read_text().split())
+    assert fast_pass.says_bf16() == bool(flags & {"avx512_bf16", "amx_bf16"})
+
+
+FAULTS = """
+import resource
+from tutorial_utils._support import fast_pass
+{keep}
+import torch
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(25_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print([faults() for _ in range(4)][-1])
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+def test_memory_that_was_freed_is_kept_for_the_next_tensor():
+    def faults(keep: str) -> int:
+        words = [sys.executable, "-c", FAULTS.format(keep=keep)]
+        return int(subprocess.run(words, capture_output=True, check=True, text=True).stdout)
+
+    # 100 MB in pages of 4 kB. Where the first blocks lie differs from machine to machine, so the
+    # second may still touch a few pages that the first did not.
+    assert faults("") > 10_000
+    assert faults("fastpass.keep_memory()") < 100

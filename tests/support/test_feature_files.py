@@ -1,0 +1,159 @@
+"""What is kept in the cache is whole, checked, and made again when it is not."""
+
+import json
+import multiprocessing
+import shutil
+from collections import namedtuple
+
+import numpy as np
+import pytest
+
+from tutorial_utils._support import cache, feature_files
+
+NOTE = {"weights": "abc", "views": 2}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANTS_BEES_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def rows():
+    yield np.arange(6, dtype=np.float32).reshape(2, 3)
+    yield np.full((1, 3), 7, dtype=np.float32)
+
+
+def never():
+    raise AssertionError("made again")
+    yield
+
+
+def test_written_and_read_back():
+    assert feature_files.read(NOTE) is None
+    made = feature_files.write(NOTE, (3, 3), rows())
+    expected = [[0, 1, 2], [3, 4, 5], [7, 7, 7]]
+    assert made.tolist() == feature_files.read(NOTE).tolist() == expected
+    assert isinstance(feature_files.read(NOTE), np.memmap)
+    assert (
+        np.load(cache.cache_dir() / feature_files.key_of(NOTE) / feature_files.VALUES).dtype
+        == np.float32
+    )
+
+
+def test_what_is_there_is_not_written_again():
+    feature_files.write(NOTE, (3, 3), rows())
+    assert feature_files.write(NOTE, (3, 3), never())[2].tolist() == [7, 7, 7]
+
+
+def test_another_note_has_another_entry():
+    feature_files.write(NOTE, (3, 3), rows())
+    assert feature_files.read(NOTE | {"weights": "abd"}) is None
+    assert feature_files.read(NOTE | {"views": 3}) is None
+
+
+def damage_cut(folder):
+    path = folder / feature_files.VALUES
+    path.write_bytes(path.read_bytes()[:-4])
+
+
+def damage_bit(folder):
+    path = folder / feature_files.VALUES
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def damage_note(folder):
+    (folder / feature_files.NOTE).write_text("{")
+
+
+def damage_gone(folder):
+    (folder / feature_files.VALUES).unlink()
+
+
+def damage_other(folder):
+    note = json.loads((folder / feature_files.NOTE).read_text())
+    note["made_from"]["weights"] = "of another network"
+    (folder / feature_files.NOTE).write_text(json.dumps(note))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (damage_cut, "is cut short or altered"),
+        (damage_bit, "is cut short or altered"),
+        (damage_note, "cannot be read"),
+        (damage_gone, "cannot be read"),
+        (damage_other, "was made from something else"),
+    ],
+)
+def test_a_damaged_entry_is_never_trusted(damage, said, capsys):
+    feature_files.write(NOTE, (3, 3), rows())
+    damage(cache.cache_dir() / feature_files.key_of(NOTE))
+    assert feature_files.read(NOTE) is None
+    line = capsys.readouterr().out
+    assert said in line
+    assert line.count("\n") == 1
+    assert feature_files.write(NOTE, (3, 3), rows()).tolist() == feature_files.read(NOTE).tolist()
+
+
+def test_nothing_is_left_of_a_write_that_fails(own_cache):
+    def broken():
+        yield np.zeros((1, 3), dtype=np.float32)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        feature_files.write(NOTE, (3, 3), broken())
+    assert feature_files.read(NOTE) is None
+    assert [p for p in own_cache.iterdir() if p.is_dir()] == []
+
+
+def test_a_full_disk_says_what_is_needed(monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda path: usage(10**9, 10**9 - 5_000_000, 5_000_000)
+    )
+    with pytest.raises(OSError, match=r"5 MB free, and 67 MB are needed.*cache --clear"):
+        feature_files.write(NOTE, (3, 3), never())
+
+
+def test_entries_and_clear(own_cache):
+    feature_files.write(NOTE, (3, 3), rows())
+    (own_cache / "drawn-2").mkdir()
+    (own_cache / "drawn-2" / "a.jpg").write_bytes(bytes(10))
+    sizes = dict(feature_files.entries())
+    assert sizes["drawn-2"] == 10
+    assert sizes[feature_files.key_of(NOTE)] > 36
+    assert feature_files.clear() == sizes[feature_files.key_of(NOTE)]
+    assert [name for name, _ in feature_files.entries()] == ["drawn-2"]
+    assert feature_files.clear(everything=True) == 10
+    assert feature_files.entries() == []
+
+
+def test_no_cache_has_no_entries():
+    assert feature_files.entries() == []
+    assert feature_files.clear() == 0
+
+
+def counted(path, start):
+    def parts():
+        with path.open("a") as file:
+            file.write("made\n")
+        yield from rows()
+
+    start.wait()
+    feature_files.write(NOTE, (3, 3), parts())
+
+
+def test_two_processes_make_it_once(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    start, path = context.Barrier(2), tmp_path / "made.txt"
+    workers = [context.Process(target=counted, args=(path, start)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert path.read_text() == "made\n"
+    assert feature_files.read(NOTE) is not None

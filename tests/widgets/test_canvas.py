@@ -1,0 +1,98 @@
+"""The sheet to draw on: places, pictures, text, and what a view says of itself."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tutorial_utils.widgets import canvas
+from tutorial_utils.widgets.canvas import SCALE, Sheet, View
+
+
+def at(sheet: Sheet, x: float, y: float) -> tuple[int, int, int]:
+    return sheet.image.getpixel((round(x * SCALE), round(y * SCALE)))
+
+
+def test_a_sheet_is_white_and_has_scale_pixels_a_point():
+    sheet = Sheet(40, 20)
+    assert sheet.image.size == (round(40 * SCALE), round(20 * SCALE))
+    assert sheet.image.getcolors() == [(sheet.image.width * sheet.image.height, (255, 255, 255))]
+
+
+def test_a_box_covers_its_points_and_no_others():
+    sheet = Sheet(40, 40)
+    sheet.box(10, 10, 20, 20, fill="#ff0000")
+    red = (np.asarray(sheet.image) == (255, 0, 0)).all(axis=2)
+    assert red.sum() == (10 * SCALE) ** 2
+    assert at(sheet, 11, 11) == (255, 0, 0)
+    assert at(sheet, 21, 11) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("corners", [(10, 10, 10, 20), (10, 10, 20, 10), (10, 10, 5, 20)])
+def test_a_box_of_no_size_is_left_out(corners):
+    sheet = Sheet(40, 40)
+    sheet.box(*corners, fill="black", line="black")
+    sheet.hatch(*corners, "black")
+    assert len(sheet.image.getcolors()) == 1
+
+
+def test_hatching_leaves_gaps_inside_and_nothing_outside():
+    sheet = Sheet(40, 40)
+    sheet.hatch(10, 10, 30, 30, "black")
+    dark = np.asarray(sheet.image.convert("L")) < 128
+    inside = dark[round(10 * SCALE) : round(30 * SCALE), round(10 * SCALE) : round(30 * SCALE)]
+    assert 0 < inside.mean() < 0.5
+    assert dark.sum() == inside.sum()
+
+
+def test_a_picture_fills_its_rectangle_and_keeps_single_pixels_if_asked():
+    pixels = np.array([[0.0, 1.0], [1.0, 0.0]])
+    sheet = Sheet(40, 40)
+    sheet.picture(pixels, 0, 0, 40, 40, smooth=False)
+    assert set(np.unique(np.asarray(sheet.image))) == {0, 255}
+    sheet.picture(pixels, 0, 0, 40, 40)
+    assert len(np.unique(np.asarray(sheet.image))) > 10
+
+
+def test_text_leaves_ink():
+    sheet = Sheet(100, 30)
+    sheet.text(5, 5, "ants")
+    assert np.asarray(sheet.image).min() < 80
+
+
+@pytest.mark.parametrize("shape", [(4, 6), (4, 6, 3)])
+def test_an_array_becomes_rgb_and_is_clipped(shape):
+    values = np.linspace(-1, 2, int(np.prod(shape))).reshape(shape)
+    image = canvas.as_image(values)
+    assert (image.mode, image.size) == ("RGB", (6, 4))
+    assert np.asarray(image).min() == 0 and np.asarray(image).max() == 255
+
+
+def test_values_that_are_no_numbers_are_black():
+    assert np.asarray(canvas.as_image(np.full((2, 2), np.nan))).max() == 0
+
+
+def test_png_gives_the_picture_back():
+    image = Image.effect_noise((20, 10), 50).convert("RGB")
+    again = Image.open(io.BytesIO(canvas.png(image)))
+    assert again.format == "PNG"
+    assert np.array_equal(np.asarray(again), np.asarray(image))
+
+
+def test_a_picture_that_is_kept_is_packed_tightly():
+    ramp = np.linspace(0, 1, 200)[:, None, None] * np.ones((1, 150, 3)) * (1.0, 0.6, 0.3)
+    image = canvas.as_image(ramp + 0.02 * np.random.default_rng(0).normal(size=ramp.shape))
+    quick, tight = canvas.png(image), canvas.png(image, tight=True)
+    assert len(tight) < len(quick) / 2
+    again = np.asarray(Image.open(io.BytesIO(tight)).convert("RGB")).astype(int)
+    assert np.abs(again - np.asarray(image)).mean() < 8
+
+
+def test_a_view_says_itself_as_html_and_as_text():
+    view = View(Image.new("RGB", (30, 15)), 'a "small" <box>', ("5 < 6", "and more"))
+    page = view.html()
+    assert 'alt="a &quot;small&quot; &lt;box&gt;"' in page
+    assert f'width="{round(30 / SCALE)}"' in page
+    assert "<div>5 &lt; 6</div><div>and more</div>" in page
+    assert view.plain() == '[figure: a "small" <box>]\n5 < 6\nand more'

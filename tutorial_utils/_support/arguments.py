@@ -1,0 +1,43 @@
+"""Check arguments: every error names the argument, what is allowed and what was given."""
+
+import math
+from collections.abc import Iterable
+from numbers import Integral, Real
+
+
+def check_whole(name: str, value: object, least: int, most: int | None = None) -> None:
+    """Check that a value is a whole number in a range, both ends included.
+
+    Args:
+        name: of the argument, for the message.
+        value: what was given; a bool is no number here.
+        least: the smallest allowed value.
+        most: the largest allowed value; None for no limit.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if not is_whole(value) or value < least or (most is not None and value > most):
+        limit = "" if most is None else f" to {most}"
+        raise ValueError(f"{name} must be a whole number from {least}{limit}, not {value!r}")
+
+
+def check_choice(name: str, value: object, allowed: Iterable[str]) -> None:
+    """Check that a value is one of a few names.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    allowed = tuple(allowed)
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"unknown {name} {value!r}; allowed: {', '.join(allowed)}")
+
+
+def is_whole(value: object) -> bool:
+    """Return whether a value is a whole number; a bool is not."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_finite(value: object) -> bool:
+    """Return whether a value is a finite number; a bool is not."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,95 @@
+"""Whether there is a network: asked once, remembered for a while.
+
+Source: requests, https://requests.readthedocs.io
+"""
+
+import contextlib
+import os
+import threading
+import time
+from pathlib import Path
+
+import requests
+
+from tutorial_utils._support.cache import cache_path
+
+HOST = "download.pytorch.org"
+
+
+CONNECT_S = 3.0
+
+
+GIVE_UP_S = 4.0  # looking up a name has no limit of its own, so all of it has this one
+
+
+REMEMBER_S = 15 * 60.0
+
+
+_failures: list[
+    float
+] = []  # when this process last found no network; for caches that are read-only
+
+
+def online(force: bool = False) -> bool:
+    """Tell whether download.pytorch.org answers; never takes longer than 4 seconds.
+
+    TUTORIAL_OFFLINE=1 answers at once. That there is no network is remembered for 15 minutes, in
+    the cache, so that lessons that run one after another do not each wait for it.
+
+    Args:
+        force: try, whatever is remembered.
+    """
+    if _switched_off() or (not force and _failed_lately()):
+        return False
+    reached = _reach()
+    _remember(reached)
+    return reached
+
+
+def offline_reason() -> str:
+    """Say in one clause why `online` says no."""
+    if _switched_off():
+        return f"TUTORIAL_OFFLINE={os.environ['TUTORIAL_OFFLINE']}"
+    return f"no answer from {HOST}"
+
+
+def _switched_off() -> bool:
+    return os.environ.get("TUTORIAL_OFFLINE", "").strip().lower() in ("1", "true", "yes", "on")
+
+
+def _failed_lately() -> bool:
+    moments = list(_failures)
+    with contextlib.suppress(OSError):
+        moments.append(_stamp().stat().st_mtime)
+    return any(0 <= time.time() - moment < REMEMBER_S for moment in moments)
+
+
+def _remember(reached: bool) -> None:
+    _failures.clear()
+    with contextlib.suppress(OSError):  # a cache that cannot be written is no reason to stop here
+        if reached:
+            _stamp().unlink(missing_ok=True)
+        else:
+            _stamp().parent.mkdir(parents=True, exist_ok=True)
+            _stamp().write_text(f"no answer from {HOST}\n", encoding="utf-8")
+    if not reached:
+        _failures.append(time.time())
+
+
+def _stamp() -> Path:
+    return cache_path() / "offline"
+
+
+def _reach() -> bool:
+    """Try once; any answer counts, since its certificate shows that it came from the host."""
+    answers = []
+
+    def ask() -> None:
+        # A broken proxy setting raises nearly anything, and means no network.
+        with contextlib.suppress(Exception):
+            answers.append(requests.head(f"https://{HOST}/", timeout=CONNECT_S))
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(GIVE_UP_S)
+    return bool(answers)

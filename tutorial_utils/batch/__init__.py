@@ -1,0 +1,1 @@
+"""Notebooks in batch: all lessons, or one notebook with many parameters."""

@@ -1,0 +1,1 @@
+"""Your own images: any number of classes, from a folder to a model file."""
