@@ -32,22 +32,30 @@ HERE = Path(__file__).resolve().parent
 # The post's epochs that are run; VGG16's takes minutes.
 POST_EPOCHS = {"alexnet": 2, "vgg16": 1}
 # The results depend on these files.
-CODE = ("fastpass", "features", "models", "rowspace", "training", "data", "store")
+CODE = (
+    "_support/fast_pass",
+    "_support/feature_files",
+    "data",
+    "features",
+    "models",
+    "subspace",
+    "training",
+)
 
 
 def main() -> None:
     """Measure, write the results, print the table."""
     options = parse()
     options.out.mkdir(parents=True, exist_ok=True)
-    pictures = data.load(options.source)
-    runner = Runner(options, pictures)
+    images = data.load(options.source)
+    runner = Runner(options, images)
     rounds = measure_rounds(options, runner)
     results = {}
     for arch in options.archs:
         results[arch] = summarise(arch, rounds)
         if options.seeds:
             add_accuracy(arch, results[arch], runner, rounds, options)
-    machine = describe(options.device, pictures)
+    machine = describe(options.device, images)
     settings = {"rounds": options.rounds, "seeds": options.seeds, "code": code_sum()}
     settings |= {"post_batch": one.POST_BATCH, "course_batch": one.COURSE_BATCH, "lr": one.LR}
     settings |= {"targets": summary.TARGETS, "finished": now()}
@@ -62,7 +70,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     parser.add_argument("--only", choices=models.ARCHS, help="one network")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--source", default="drawn", help="a source of data.load, or a folder")
+    parser.add_argument("--source", default="synthetic", help="a source of data.load, or a folder")
     parser.add_argument("--resume", action="store_true", help="keep the rounds that are finished")
     options = parser.parse_args()
     if options.rounds < 1 or options.seeds < 0:
@@ -77,11 +85,11 @@ def parse() -> argparse.Namespace:
 class Runner:
     """Starts `one.py` with what all runs share; features go into a cache of the benchmark's own."""
 
-    def __init__(self, options: argparse.Namespace, pictures: data.Pictures) -> None:
+    def __init__(self, options: argparse.Namespace, images: data.ImageSet) -> None:
         """Keep the features in the output folder; `stamp` is what results depend on."""
         self.cache = options.out / "cache"
-        self.shared = ["--pictures", pictures.root, "--device", options.device]
-        self.stamp = f"{options.device} {pictures.root.name} {code_sum()}"
+        self.shared = ["--images", images.root, "--device", options.device]
+        self.stamp = f"{options.device} {images.root.name} {code_sum()}"
         self.environment = os.environ | {"TUTORIAL_OFFLINE": "1", "TUTORIAL_PROGRESS": "0"}
 
     def __call__(self, what: str, *arguments: object) -> dict:
@@ -171,7 +179,7 @@ def add_accuracy(
 
 
 def mult_adds(arch: str) -> tuple[int, int]:
-    """Count the multiply-adds of one picture of 224 x 224: convolutions, dense layers."""
+    """Count the multiply-adds of one image of 224 x 224: convolutions, dense layers."""
     with torch.device("meta"):
         table = layers.layer_table(getattr(torchvision.models, arch)(), size=224)
     sums = table.groupby(table["layer"].str.startswith("classifier"))["mult_adds"].sum()
@@ -185,7 +193,7 @@ def code_sum() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
-def describe(device: str, pictures: data.Pictures) -> dict:
+def describe(device: str, images: data.ImageSet) -> dict:
     """Say what machine this is and what was given to both ways."""
     name = torch.cuda.get_device_name() if device.startswith("cuda") else "cpu"
     return {
@@ -198,7 +206,7 @@ def describe(device: str, pictures: data.Pictures) -> dict:
         "torchvision": version("torchvision"),
         "python": platform.python_version(),
         "date": datetime.date.today().isoformat(),
-        "pictures": pictures.line.removeprefix("pictures: "),
+        "images": images.summary.removeprefix("images: "),
         "weights": f"{one.WEIGHTS}, backbone frozen",
         "size": one.preset().crop_size[0],
     }

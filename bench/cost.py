@@ -1,7 +1,7 @@
-"""Cost against work: AlexNet's features of 400, 4,000 and 40,000 pictures. `make bench-cost`.
+"""Cost against work: AlexNet's features of 400, 4,000 and 40,000 images. `make bench-cost`.
 
 Each pass is a process of its own and writes its values into a memory-mapped file, as the course
-does. If the cost is in proportion to the work, time per picture and peak memory stay the same,
+does. If the cost is in proportion to the work, time per image and peak memory stay the same,
 to within 10%. It writes OUT/cost.json, OUT/cost.md and OUT/cost.png.
 """
 
@@ -30,12 +30,12 @@ SIZES = (400, 4_000, 40_000)
 REPEATS = {400: 3, 4_000: 3, 40_000: 1}
 WARM_UP = 64
 FLAT = 0.10
-TITLES = {"ms_per_picture": "time per picture", "peak_gib": "peak memory"}
-UNITS = {"ms_per_picture": "ms", "peak_gib": "GiB"}
+TITLES = {"ms_per_image": "time per image", "peak_gib": "peak memory"}
+UNITS = {"ms_per_image": "ms", "peak_gib": "GiB"}
 
 
 class Zipped(Dataset):
-    """Pictures of the archives train_*.zip in a folder, read without unpacking.
+    """Images of the archives train_*.zip in a folder, read without unpacking.
 
     The members are named train/<class>/<name>; `count` of them are taken, spread evenly over
     classes and archives.
@@ -52,7 +52,7 @@ class Zipped(Dataset):
             if not name.endswith("/")
         ]
         if len(found) < count:
-            raise ValueError(f"{folder} holds {len(found)} pictures, {count} were asked for")
+            raise ValueError(f"{folder} holds {len(found)} images, {count} were asked for")
         found.sort()
         labels = {label: index for index, label in enumerate(sorted({row[0] for row in found}))}
         taken = (found[place * len(found) // count] for place in range(count))
@@ -61,20 +61,20 @@ class Zipped(Dataset):
         self.targets = [label for *_, label in self.samples]
 
     def fingerprint(self) -> str:
-        """Return a text by which the cache tells these pictures from others."""
+        """Return a text by which the cache tells these images from others."""
         sizes = [Path(archive.filename).stat().st_size for archive in self.archives]
         listed = repr((sizes, self.samples, self.transform))
         return hashlib.sha256(listed.encode()).hexdigest()
 
     def __len__(self) -> int:
-        """Return how many pictures were taken."""
+        """Return how many images were taken."""
         return len(self.samples)
 
     def __getitem__(self, index: int) -> tuple:
-        """Return one picture, transformed, and its label."""
+        """Return one image, transformed, and its label."""
         number, name, label = self.samples[index]
-        with Image.open(io.BytesIO(self.archives[number].read(name))) as picture:
-            return self.transform(picture.convert("RGB")), label
+        with Image.open(io.BytesIO(self.archives[number].read(name))) as image:
+            return self.transform(image.convert("RGB")), label
 
 
 def main() -> None:
@@ -89,8 +89,8 @@ def main() -> None:
         for count in options.sizes:
             if repeat < REPEATS.get(count, 1):
                 runs.append(in_own_process(count, options))
-                print(f"{count} pictures: {runs[-1]['seconds']:.1f} s", flush=True)
-    machine = describe("cpu", argparse.Namespace(line=f"pictures: {options.data.name}, enlarged"))
+                print(f"{count} images: {runs[-1]['seconds']:.1f} s", flush=True)
+    machine = describe("cpu", argparse.Namespace(line=f"images: {options.data.name}, enlarged"))
     rows = by_size(runs)
     text = markdown(rows, machine)
     files.write_json(options.out / "cost.json", {"machine": machine, "sizes": rows, "runs": runs})
@@ -105,7 +105,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="train_*.zip, or an ImageFolder")
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--one", type=int, help="run one pass of so many pictures, here")
+    parser.add_argument("--one", type=int, help="run one pass of so many images, here")
     return parser.parse_args()
 
 
@@ -122,29 +122,29 @@ def in_own_process(count: int, options: argparse.Namespace) -> dict:
 
 
 def one_pass(options: argparse.Namespace) -> dict:
-    """Run the backbone over so many pictures, after one batch to warm up."""
+    """Run the backbone over so many images, after one batch to warm up."""
     weights = models.find_weights("alexnet", "demo", quiet=True)
     backbone = models.build_backbone(weights)
-    pictures = find_pictures(options.data, options.one, weights.transforms())
-    few = Subset(pictures, range(min(WARM_UP, len(pictures))))
-    features.extract(backbone, few, keep=False, quiet=True)
-    made = features.extract(backbone, pictures, quiet=True)
+    images = find_images(options.data, options.one, weights.transforms())
+    few = Subset(images, range(min(WARM_UP, len(images))))
+    features.extract(backbone, few, cache=False, quiet=True)
+    made = features.extract(backbone, images, quiet=True)
     return {
         "count": len(made),
         "seconds": made.seconds,
-        "reused": made.reused,
+        "reused": made.from_cache,
         "values_gib": made.values.numel() * 4 / 2**30,
         "peak_gib": lesson.peak_bytes() / 2**30,
     }
 
 
-def find_pictures(folder: Path, count: int, transform) -> Dataset:
-    """Return so many pictures of a folder of archives, or of an `ImageFolder`."""
+def find_images(folder: Path, count: int, transform) -> Dataset:
+    """Return so many images of a folder of archives, or of an `ImageFolder`."""
     if any(folder.glob("train_*.zip")):
         return Zipped(folder, count, transform)
     every = data.ImageFolder(folder, transform)
     if len(every) < count:
-        raise ValueError(f"{folder} holds {len(every)} pictures, {count} were asked for")
+        raise ValueError(f"{folder} holds {len(every)} images, {count} were asked for")
     return Subset(every, [place * len(every) // count for place in range(count)])
 
 
@@ -154,7 +154,7 @@ def by_size(runs: list[dict]) -> list[dict]:
     for count in sorted({run["count"] for run in runs}):
         mine = [run for run in runs if run["count"] == count]
         values = {
-            "ms_per_picture": [1000 * run["seconds"] / count for run in mine],
+            "ms_per_image": [1000 * run["seconds"] / count for run in mine],
             "peak_gib": [run["peak_gib"] for run in mine],
         }
         row = {"count": count, "repeats": len(mine)}
@@ -173,14 +173,14 @@ def gap(rows: list[dict], name: str) -> float:
 def markdown(rows: list[dict], machine: dict) -> str:
     """Return the table and whether both figures are flat."""
     lines = [
-        f"# Cost of AlexNet's features against the number of pictures, {machine['date']}",
+        f"# Cost of AlexNet's features against the number of images, {machine['date']}",
         "",
-        f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}; pictures: "
-        f"{machine['pictures']} to {machine['size']} x {machine['size']}. Each pass in a process "
+        f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}; images: "
+        f"{machine['images']} to {machine['size']} x {machine['size']}. Each pass in a process "
         f"of its own, after a batch of {WARM_UP} to warm up; medians, in brackets lowest to "
         f"highest.",
         "",
-        "| pictures | time per picture, ms | peak memory, GiB | passes |",
+        "| images | time per image, ms | peak memory, GiB | passes |",
         "|---|---|---|---|",
     ]
     for row in rows:
@@ -197,7 +197,7 @@ def markdown(rows: list[dict], machine: dict) -> str:
 
 
 def draw(rows: list[dict], machine: dict) -> Figure:
-    """Draw both figures against the number of pictures, with a band of 10% about the smallest."""
+    """Draw both figures against the number of images, with a band of 10% about the smallest."""
     page = Figure(figsize=(10, 4), layout="constrained")
     counts = [row["count"] for row in rows]
     for axes, (name, title) in zip(page.subplots(1, 2), TITLES.items(), strict=True):
@@ -209,7 +209,7 @@ def draw(rows: list[dict], machine: dict) -> Figure:
         axes.axhspan(low, low * (1 + FLAT), color=GREY, alpha=0.25, label=f"within {FLAT:.0%}")
         axes.errorbar(counts, values, (below, above), color=BLUE, marker="o", capsize=4)
         axes.set_xscale("log")
-        axes.set_xlabel("pictures (logarithmic)")
+        axes.set_xlabel("images (logarithmic)")
         axes.set_ylabel(f"{title} ({UNITS[name]})")
         axes.set_ylim(0, 1.4 * max(values))
         axes.set_title(f"{title.capitalize()}: {gap(rows, name):.1%} apart")

@@ -1,4 +1,4 @@
-"""The picture of the benchmark: seconds on a logarithmic axis, and peak memory."""
+"""The image of the benchmark: seconds on a logarithmic axis, and peak memory."""
 
 from matplotlib.figure import Figure
 from summary import EPOCHS, TITLES

@@ -1,11 +1,11 @@
 """One measured run in a process of its own; prints one line of JSON.
 
-    python bench/one.py post ARCH      the post's loop: every picture through all layers every epoch
+    python bench/one.py post ARCH      the post's loop: every image through all layers every epoch
     python bench/one.py course ARCH    the course's way: the backbone once, the head on what it gave
     python bench/one.py accuracy ARCH  the post's recipe on kept features, to see what it learns
     python bench/one.py peak           what this machine's matrix product reaches
 
-`bench.py` calls it. The clock starts when everything is imported and the pictures are found, and
+`bench.py` calls it. The clock starts when everything is imported and the images are found, and
 stops when the trained network is there: building it counts. Peak memory is the whole process's.
 """
 
@@ -24,7 +24,7 @@ from tutorial_utils import data, lesson, models
 GIB = 2**30
 LR = 1e-4
 POST_BATCH, COURSE_BATCH = 20, 64
-# Pictures per batch of the one pass. AlexNet's is short and may hold little memory; VGG16's gains
+# Images per batch of the one pass. AlexNet's is short and may hold little memory; VGG16's gains
 # by batches that are larger.
 PASS_BATCH = {"alexnet": 16, "vgg16": 32}
 EPOCHS = {"post": 1, "course": 12, "accuracy": 12}
@@ -40,12 +40,10 @@ def main() -> None:
     if options.what == "peak":
         result = {"gflops": matrix_gflops(options.device)}
     else:
-        pictures = data.load(options.pictures, quiet=True)
+        images = data.load(options.images, quiet=True)
         epochs = options.epochs or EPOCHS[options.what]
         run = {"post": post, "course": course, "accuracy": accuracy}[options.what]
-        result = run(
-            options.arch, pictures, seed=options.seed, epochs=epochs, device=options.device
-        )
+        result = run(options.arch, images, seed=options.seed, epochs=epochs, device=options.device)
         result |= {"arch": options.arch, "seed": options.seed, "epochs": epochs}
     result |= {"what": options.what, "device": options.device}
     print(json.dumps(result | {"peak_gib": lesson.peak_bytes() / GIB, "gpu_gib": gpu_gib()}))
@@ -59,7 +57,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, help="post: 1, course and accuracy: 12")
     parser.add_argument("--cache", help="folder that keeps the features")
-    parser.add_argument("--pictures", default="drawn", help="a source of data.load, or a folder")
+    parser.add_argument("--images", default="synthetic", help="a source of data.load, or a folder")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     options = parser.parse_args()
     if options.device == "auto":
@@ -67,17 +65,17 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def post(arch: str, pictures: data.Pictures, *, seed: int, epochs: int, device: str) -> dict:
+def post(arch: str, images: data.ImageSet, *, seed: int, epochs: int, device: str) -> dict:
     """Train as the post does, with plain torch; what is measured does not change what is done."""
     start = clock(device)
     torch.manual_seed(seed)
     network = models.build(arch, weights=WEIGHTS, quiet=True)
     for parameter in network.features.parameters():
         parameter.requires_grad = False
-    network.classifier[-1] = nn.Linear(4096, len(pictures.classes))
+    network.classifier[-1] = nn.Linear(4096, len(images.classes))
     network = network.to(device)
-    train = ImageFolder(pictures.root / "train", preset())
-    val = ImageFolder(pictures.root / "val", preset())
+    train = ImageFolder(images.root / "train", preset())
+    val = ImageFolder(images.root / "val", preset())
     build_s = clock(device) - start
     rows = loop(network, train, val, seed=seed, epochs=epochs, device=device)
     epoch_s = min(row["seconds"] for row in rows)  # the fastest: the first may warm up
@@ -85,8 +83,8 @@ def post(arch: str, pictures: data.Pictures, *, seed: int, epochs: int, device: 
         "seconds": clock(device) - start,
         "build_s": build_s,
         "epoch_s": epoch_s,
-        "pictures_per_s": (len(train) + len(val)) / epoch_s,
-        "val_pictures_per_s": len(val) / min(row["val_s"] for row in rows),
+        "images_per_s": (len(train) + len(val)) / epoch_s,
+        "val_images_per_s": len(val) / min(row["val_s"] for row in rows),
         "curve": rows,
     }
 
@@ -127,17 +125,17 @@ def loop(network: nn.Module, train, val, *, seed: int, epochs: int, device: str)
     return rows
 
 
-def course(arch: str, pictures: data.Pictures, *, seed: int, epochs: int, device: str) -> dict:
+def course(arch: str, images: data.ImageSet, *, seed: int, epochs: int, device: str) -> dict:
     """Train as the course does: the backbone once or not at all, then the head on its features."""
     from tutorial_utils import subspace, training
 
     start = clock(device)
     weights = models.find_weights(arch, WEIGHTS, quiet=True)
-    train, val = both_splits(weights, pictures, device)  # the backbone is let go in there
+    train, val = both_splits(weights, images, device)  # the backbone is let go in there
     features_s = clock(device) - start
     torch.manual_seed(seed)
-    head = models.build_head(weights, len(pictures.classes))
-    small, (narrow_train, narrow_val) = subspace.narrow(head, train, val)
+    head = models.build_head(weights, len(images.classes))
+    small, (narrow_train, narrow_val) = subspace.project_head(head, train, val)
     history = training.fit(
         small,
         data.loader(narrow_train, batch_size=COURSE_BATCH, shuffle=True),
@@ -148,42 +146,42 @@ def course(arch: str, pictures: data.Pictures, *, seed: int, epochs: int, device
         device=device,
         quiet=True,
     )
-    subspace.widen(small.cpu(), head, train)
+    subspace.write_back(small.cpu(), head, train)
     seconds = clock(device) - start
     wide = training.evaluate(head, data.loader(val, batch_size=COURSE_BATCH))
     return {
         "seconds": seconds,
         "features_s": features_s,
         "head_s": seconds - features_s,
-        "reused": train.reused and val.reused,
-        "pictures_per_s": (len(train) + len(val)) / features_s,
+        "reused": train.from_cache and val.from_cache,
+        "images_per_s": (len(train) + len(val)) / features_s,
         "correct_widened": wide.correct,
         "curve": [row_of(epoch) for epoch in history.epochs],
     }
 
 
-def accuracy(arch: str, pictures: data.Pictures, *, seed: int, epochs: int, device: str) -> dict:
+def accuracy(arch: str, images: data.ImageSet, *, seed: int, epochs: int, device: str) -> dict:
     """Run the post's loop on kept features.
 
-    The frozen layers give the same values for a picture in every epoch, so this is what the
+    The frozen layers give the same values for an image in every epoch, so this is what the
     post's loop computes without the passes that repeat; `bench.py` compares one epoch of each.
     """
     start = clock(device)
     weights = models.find_weights(arch, WEIGHTS, quiet=True)
-    sets = both_splits(weights, pictures, device, dtype=torch.float32)
+    sets = both_splits(weights, images, device, dtype=torch.float32)
     torch.manual_seed(seed)
-    head = models.build_head(weights, len(pictures.classes)).to(device)
+    head = models.build_head(weights, len(images.classes)).to(device)
     train, val = (TensorDataset(part.values, part.labels) for part in sets)
     rows = loop(head, train, val, seed=seed, epochs=epochs, device=device)
     return {"seconds": clock(device) - start, "curve": rows}
 
 
-def both_splits(weights: models.Weights, pictures: data.Pictures, device: str, dtype=None) -> list:
+def both_splits(weights: models.Weights, images: data.ImageSet, device: str, dtype=None) -> list:
     """Return the features of train and val, from the cache where they are kept."""
     from tutorial_utils import features
 
     backbone = models.build_backbone(weights)
-    sets = [pictures.dataset(split, preset()) for split in data.SPLITS]
+    sets = [images.dataset(split, preset()) for split in data.SPLITS]
     settings = {
         "device": device,
         "dtype": dtype,

@@ -19,7 +19,7 @@ TARGETS = {
 SAME_LOSS = 1e-2
 NOTE = (
     "\\* of the arithmetic of plain convolution, two operations a multiply-add, reading the "
-    "pictures included; Winograd's method needs less of it, and bfloat16 is faster than the "
+    "images included; Winograd's method needs less of it, and bfloat16 is faster than the "
     "float32 product, so the share can exceed 1. Accuracy: mean over the seeds of the last epoch, "
     "in brackets Wilson's 95% interval for one validation set at the mean, then right answers a "
     "seed."
@@ -37,7 +37,7 @@ def figures(group: dict, *, gflops: float, mult_adds: int, dense: int) -> dict[s
     Args:
         group: the runs by kind, one of each of `KINDS`.
         gflops: what the machine's matrix product reached in this round.
-        mult_adds: of the convolutions, for one picture; each is two operations.
+        mult_adds: of the convolutions, for one image; each is two operations.
         dense: the same for the dense layers, which the post's validation runs as well.
     """
     post, first, cached = (group[kind] for kind in KINDS)
@@ -53,11 +53,11 @@ def figures(group: dict, *, gflops: float, mult_adds: int, dense: int) -> dict[s
         "peak_gib": max(first["peak_gib"], cached["peak_gib"]),
         "peak_gib_cached": cached["peak_gib"],
         "peak_gib_post": post["peak_gib"],
-        "pictures_per_s": first["pictures_per_s"],
-        "pictures_per_s_post": post["pictures_per_s"],
+        "images_per_s": first["images_per_s"],
+        "images_per_s_post": post["images_per_s"],
         "matrix_gflops": gflops,
-        "share_of_peak": 2e-9 * mult_adds * first["pictures_per_s"] / gflops,
-        "share_of_peak_post": 2e-9 * (mult_adds + dense) * post["val_pictures_per_s"] / gflops,
+        "share_of_peak": 2e-9 * mult_adds * first["images_per_s"] / gflops,
+        "share_of_peak_post": 2e-9 * (mult_adds + dense) * post["val_images_per_s"] / gflops,
     }
 
 
@@ -147,8 +147,8 @@ def _machine(machine: dict) -> str:
     return (
         f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']} with "
         f"{machine['threads']} threads ({machine['capability']}), device {machine['device']}. "
-        f"Pictures: {machine['pictures']}. Weights: {machine['weights']}. "
-        f"Picture size: {machine['size']} x {machine['size']} for both networks."
+        f"ImageSet: {machine['images']}. Weights: {machine['weights']}. "
+        f"Image size: {machine['size']} x {machine['size']} for both networks."
     )
 
 
@@ -206,8 +206,8 @@ ROWS = (
     ("**peak memory, course, GiB**", _figure("peak_gib", ".2f")),
     ("peak memory, cache kept, GiB", _figure("peak_gib_cached", ".2f")),
     ("peak memory, post, GiB", _figure("peak_gib_post", ".2f")),
-    ("pictures/s, course, features pass", _figure("pictures_per_s", ".1f")),
-    ("pictures/s, post, one epoch", _figure("pictures_per_s_post", ".1f")),
+    ("images/s, course, features pass", _figure("images_per_s", ".1f")),
+    ("images/s, post, one epoch", _figure("images_per_s_post", ".1f")),
     ("matrix product, float32, GFLOP/s", _figure("matrix_gflops", ".0f")),
     ("share of it, features pass *", _figure("share_of_peak", ".2f")),
     ("share of it, post's validation *", _figure("share_of_peak_post", ".2f")),

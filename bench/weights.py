@@ -1,8 +1,8 @@
 """What the demo weights are worth, and what loading them takes: `make bench-weights`.
 
 A linear head learns to tell ants from bees by frozen features, one mean a channel of the last
-convolutions, and is scored on the validation pictures, with several seeds (start of the head, order
-of the pictures, and the random network itself). Beside it: the same with a network of random
+convolutions, and is scored on the validation images, with several seeds (start of the head, order
+of the images, and the random network itself). Beside it: the same with a network of random
 weights, and with plain pixels. With ANTS_BEES_DIR set, the real photographs are measured too.
 
 The recipe of the head was set beforehand and is the same for all rows.
@@ -24,7 +24,7 @@ from torch.nn import functional
 from tutorial_utils import data, evaluation, features, models
 
 EPOCHS, BATCH, RATE, DECAY = 60, 20, 1e-3, 1e-2
-PIXELS = 32  # a side of the pictures of which a head sees the pixels
+PIXELS = 32  # a side of the images of which a head sees the pixels
 LIMITS = {"alexnet": 0.3, "vgg16": 1.5}  # seconds that loading may take
 MIB = 2**20
 
@@ -42,21 +42,21 @@ def main() -> None:
         return
     if not options.only:
         print(loading(), flush=True)
-    sources = ["drawn"] + (["folder"] if os.environ.get("ANTS_BEES_DIR") else [])
-    print("\n| pictures | features | seeds | validation: mean (range) | 95% interval of one run |")
+    sources = ["synthetic"] + (["folder"] if os.environ.get("ANTS_BEES_DIR") else [])
+    print("\n| images | features | seeds | validation: mean (range) | 95% interval of one run |")
     print("|---|---|---|---|---|", flush=True)
     for source in sources:
-        pictures = data.load(source, quiet=True)
-        for name, sets in rows(pictures, options.seeds, options.size, options.only):
-            print(row(pictures, name, sets), flush=True)
+        images = data.load(source, quiet=True)
+        for name, sets in rows(images, options.seeds, options.size, options.only):
+            print(row(images, name, sets), flush=True)
 
 
-def rows(pictures: data.Pictures, seeds: int, size: int | None, only: str | None):
+def rows(images: data.ImageSet, seeds: int, size: int | None, only: str | None):
     """Yield (what the head sees, [(training set, validation set) for each seed])."""
     preset = models.find_weights("alexnet", "none", quiet=True).transforms()
     preset.crop_size, preset.resize_size = [PIXELS], [PIXELS]
     if not only:
-        sets = [gathered(pictures.dataset(split, preset)) for split in data.SPLITS]
+        sets = [gathered(images.dataset(split, preset)) for split in data.SPLITS]
         yield f"pixels, {PIXELS}x{PIXELS}", [sets] * seeds
     for arch in [only] if only else models.ARCHS:
         demo = models.find_weights(arch, "demo", quiet=True)
@@ -64,30 +64,30 @@ def rows(pictures: data.Pictures, seeds: int, size: int | None, only: str | None
         if size:
             preset.crop_size, preset.resize_size = [size], [size]
         seen = f"{models.TITLES[arch]}, {preset.crop_size[0]} pixels"
-        yield f"{seen}, demo weights", [pooled(pictures, demo, preset)] * seeds
+        yield f"{seen}, demo weights", [pooled(images, demo, preset)] * seeds
         if only:
             continue
         none = models.find_weights(arch, "none", quiet=True)
         drawn = []
         for seed in range(seeds):
             torch.manual_seed(seed)
-            drawn.append(pooled(pictures, none, preset))
+            drawn.append(pooled(images, none, preset))
         yield f"{seen}, random weights", drawn
 
 
 def gathered(dataset) -> tuple[Tensor, Tensor]:
-    """Return all pictures as (N, D) and their labels."""
+    """Return all images as (N, D) and their labels."""
     pairs = [dataset[k] for k in range(len(dataset))]
     return torch.stack([p.flatten() for p, _ in pairs]), torch.tensor([k for _, k in pairs])
 
 
-def pooled(pictures: data.Pictures, weights: models.Weights, preset) -> list:
+def pooled(images: data.ImageSet, weights: models.Weights, preset) -> list:
     """Return (values (N, C), labels (N,)) of both sets: the mean of each channel's map."""
     backbone = models.build_backbone(weights)
     backbone = nn.Sequential(backbone[0], nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
     sets = []
     for split in data.SPLITS:
-        found = features.extract(backbone, pictures.dataset(split, preset), quiet=True)
+        found = features.extract(backbone, images.dataset(split, preset), quiet=True)
         sets.append((found.values.float(), found.labels))
     return sets
 
@@ -110,12 +110,12 @@ def score(sets: list, seed: int) -> int:
         return int((head(asked).argmax(1) == truth).sum())
 
 
-def row(pictures: data.Pictures, name: str, sets: list) -> str:
+def row(images: data.ImageSet, name: str, sets: list) -> str:
     """Return one row of the table."""
     total = len(sets[0][1][1])
     correct = [score(pair, seed) for seed, pair in enumerate(sets)]
     low, high = evaluation.interval(round(mean(correct)), total)
-    which = "drawn" if pictures.origin == "drawn" else "photographs"
+    which = "synthetic" if images.origin == "synthetic" else "photographs"
     return (
         f"| {which} | {name} | {len(sets)} | {mean(correct) / total:.3f} "
         f"({min(correct) / total:.3f} to {max(correct) / total:.3f}) | {low:.3f} to {high:.3f} |"

@@ -1,7 +1,7 @@
 """How long the widgets take to follow a move: `make bench-widgets`.
 
-Every exhibit of the lessons is made with the pictures and demo weights that they use, its controls
-are moved one after another in this process, and the time from the move to the finished picture is
+Every exhibit of the lessons is made with the images and demo weights that they use, its controls
+are moved one after another in this process, and the time from the move to the finished image is
 taken (without the way to the browser). Moves that need a network's pass are counted apart.
 """
 
@@ -21,14 +21,14 @@ MOVES = 20
 
 def exhibits(arch: str) -> Iterator[tuple[str, bool, Callable[[int], object]]]:
     """Yield (name, whether a pass is needed, a function that makes move number n)."""
-    pictures = data.load("drawn", quiet=True)
+    images = data.load("synthetic", quiet=True)
     weights = models.find_weights(arch, "demo", quiet=True)
     preset = weights.transforms()
     torch.manual_seed(0)
     network = models.build(arch, weights=weights)
     models.swap_head(network, 2)
     network.eval()
-    raw, seen = pictures.dataset("val"), pictures.dataset("val", preset)
+    raw, seen = images.dataset("val"), images.dataset("val", preset)
 
     def mover(exhibit: widgets.Explorer, name: str, values: Callable[[int], object]):
         def move(n: int) -> None:
@@ -42,8 +42,8 @@ def exhibits(arch: str) -> Iterator[tuple[str, bool, Callable[[int], object]]]:
     explorer = widgets.layer_explorer(network, seen, preset, count=MOVES + 2)
     names = list(explorer.controls["layer"].options)
     yield "layers, layer", False, mover(explorer, "layer", lambda n: names[(n + 1) % len(names)])
-    chosen = [place for _, place in explorer.controls["picture"].options]
-    yield "layers, picture", True, mover(explorer, "picture", lambda n: chosen[n + 1])
+    chosen = [place for _, place in explorer.controls["image"].options]
+    yield "layers, image", True, mover(explorer, "image", lambda n: chosen[n + 1])
     images = torch.stack([seen[k][0] for k in range(2)])
     costs = layers.step_costs(network, images, torch.tensor([0, 1]), repeats=1)
     freeze = widgets.freeze_slider(costs)
@@ -52,13 +52,13 @@ def exhibits(arch: str) -> Iterator[tuple[str, bool, Callable[[int], object]]]:
     yield "augmentation", False, mover(play, "seed", lambda n: n + 1)
     part = torch.utils.data.Subset(seen, range(MOVES + 2))
     found = evaluation.predict(network, data.loader(part, batch_size=8))
-    mistakes = widgets.mistake_browser(network, part, found, preset, pictures.classes)
+    mistakes = widgets.mistake_browser(network, part, found, preset, images.classes)
     mistakes.controls["outcome"].value = "all"
-    yield "mistakes, new picture", True, mover(mistakes, "number", lambda n: n + 2)
+    yield "mistakes, new image", True, mover(mistakes, "number", lambda n: n + 2)
     yield "mistakes, seen before", False, mover(mistakes, "number", lambda n: MOVES - n)
     files = [canvas.png(raw[n][0]) for n in range(MOVES)]
-    own = widgets.own_picture(network, preset, pictures.classes, example=("first", raw[0][0]))
-    yield "own picture", True, lambda n: own.take("a.png", files[n])
+    own = widgets.own_image(network, preset, images.classes, example=("first", raw[0][0]))
+    yield "own image", True, lambda n: own.take("a.png", files[n])
 
 
 def measure(move: Callable[[int], object]) -> list[float]:

@@ -1,6 +1,6 @@
 """Draws the figures of the README and the lessons into images/. Run it by `make images`.
 
-Only drawn pictures are shown: the real photographs are not ours to publish.
+Only drawn images are shown: the real photographs are not ours to publish.
 """
 
 import io
@@ -20,9 +20,9 @@ def main() -> None:
     """Draw them all and say where they are."""
     for name, figure in figures().items():
         plots.save(figure, HERE / name, dpi=90)
-        picture = Image.open(HERE / name).convert("RGB")
-        picture.quantize(256).save(HERE / name, optimize=True)
-        print(f"{name}: {picture.width} x {picture.height} pixels")
+        image = Image.open(HERE / name).convert("RGB")
+        image.quantize(256).save(HERE / name, optimize=True)
+        print(f"{name}: {image.width} x {image.height} pixels")
 
 
 def figures():
@@ -42,18 +42,18 @@ def figures():
 
 
 def contact_sheet():
-    """Return 60 drawn pictures, 30 of each class, in turn."""
+    """Return 60 drawn images, 30 of each class, in turn."""
     labels = [synthetic.CLASSES[i % 2] for i in range(60)]
     parts = [
         Image.open(io.BytesIO(synthetic.jpeg_bytes(label, seed=i)))
         for i, label in enumerate(labels)
     ]
-    title = "Drawn ants and bees, in turn: 60 of the pictures that need no download"
+    title = "Drawn ants and bees, in turn: 60 of the images that need no download"
     return plots.contact_sheet(parts, columns=10, title=title, inches=1.3)
 
 
 def curves():
-    """Return the curves of both networks on the drawn set, first seed, as measured."""
+    """Return the curves of both networks on the synthetic set, first seed, as measured."""
     runs = json.loads((HERE / "results.json").read_text(encoding="utf-8"))
     chosen = {
         models.TITLES[arch]: pandas.DataFrame(

@@ -4,7 +4,7 @@ Run it by `make results`. Runs that are in the file already are not run again, s
 where it was stopped. With ANTS_BEES_DIR set, the real photographs are measured too.
 
 12 epochs of Adam without augmentation, by the recipes in PLAN. "demo": the backbone is frozen and
-runs once over each picture, and the classifier trains on what it gives; "scratch": all layers
+runs once over each image, and the classifier trains on what it gives; "scratch": all layers
 start at random and all are trained, by the post's recipe.
 """
 
@@ -34,29 +34,29 @@ def main() -> None:
     parser.add_argument("--only", default="", help="alexnet or vgg16, demo or scratch, drawn ...")
     parser.add_argument("--table", action="store_true", help="only print what is kept")
     options = parser.parse_args()
-    sources = ["drawn"] + (["folder"] if os.environ.get("ANTS_BEES_DIR") else [])
+    sources = ["synthetic"] + (["folder"] if os.environ.get("ANTS_BEES_DIR") else [])
     if not options.table:
         for source in sources:
-            pictures = data.load(source)
+            images = data.load(source)
             for arch, how in PLAN:
                 if options.only in f"{source} {arch} {how}":
-                    measure(pictures, arch, how, seeds=options.seeds)
+                    measure(images, arch, how, seeds=options.seeds)
     print(table(read()))
 
 
-def measure(pictures: data.Pictures, arch: str, how: str, *, seeds: int) -> None:
-    """Run what is missing for one set of pictures, one network and one way of training."""
+def measure(images: data.ImageSet, arch: str, how: str, *, seeds: int) -> None:
+    """Run what is missing for one set of images, one network and one way of training."""
     sets, (batch_size, rate) = None, PLAN[arch, how]
     for seed in range(0, 100 * seeds, 100):  # fit adds the epoch: keep seeds apart
-        key = name_of(pictures, arch, how, seed)
+        key = name_of(images, arch, how, seed)
         if key in read():
             print("kept:", key)
             continue
         torch.manual_seed(seed)
         if how == "scratch":
-            network, sets = scratch(pictures, arch, sets)
+            network, sets = scratch(images, arch, sets)
         else:
-            network, sets = frozen(pictures, arch, sets)
+            network, sets = frozen(images, arch, sets)
         print("now:", key, flush=True)
         train = data.loader(sets[0], batch_size=batch_size, shuffle=True)
         val = data.loader(sets[1], batch_size=batch_size)
@@ -64,7 +64,7 @@ def measure(pictures: data.Pictures, arch: str, how: str, *, seeds: int) -> None
         keep(key, history)
 
 
-def frozen(pictures: data.Pictures, arch: str, sets: list | None) -> tuple:
+def frozen(images: data.ImageSet, arch: str, sets: list | None) -> tuple:
     """Return a fresh classifier and the frozen backbone's features of both sets."""
     weights = models.find_weights(arch, "demo", quiet=True)
     network = models.build(arch, weights=weights)
@@ -73,21 +73,21 @@ def frozen(pictures: data.Pictures, arch: str, sets: list | None) -> tuple:
     backbone, head = models.split(network)
     if sets is None:
         preset = weights.transforms()
-        sets = [features.extract(backbone, pictures.dataset(s, preset)) for s in data.SPLITS]
+        sets = [features.extract(backbone, images.dataset(s, preset)) for s in data.SPLITS]
     return head, sets
 
 
-def scratch(pictures: data.Pictures, arch: str, sets: list | None) -> tuple:
+def scratch(images: data.ImageSet, arch: str, sets: list | None) -> tuple:
     """Return a network that knows nothing, all of it trainable, and both sets, decoded once."""
     preset = models.find_weights(arch, "demo", quiet=True).transforms()
     network = models.build(arch, weights="none", quiet=True)
     models.swap_head(network, classes=2)
-    return network, sets or [list(pictures.dataset(s, preset)) for s in data.SPLITS]
+    return network, sets or [list(images.dataset(s, preset)) for s in data.SPLITS]
 
 
-def name_of(pictures: data.Pictures, arch: str, how: str, seed: int) -> str:
-    """Name a run: pictures, network, way of training, seed."""
-    which = f"drawn-{synthetic.VERSION}" if pictures.origin == "drawn" else "photographs"
+def name_of(images: data.ImageSet, arch: str, how: str, seed: int) -> str:
+    """Name a run: images, network, way of training, seed."""
+    which = f"drawn-{synthetic.VERSION}" if images.origin == "synthetic" else "photographs"
     return f"{which} {arch} {how} {seed}"
 
 
@@ -108,7 +108,7 @@ def keep(key: str, history: training.History) -> None:
 def table(runs: dict, total: int = 153) -> str:
     """Return the kept runs as a Markdown table: mean over seeds, range, interval of the mean."""
     lines = [
-        "| pictures | network | weights | seeds | last epoch: mean (range) |"
+        "| images | network | weights | seeds | last epoch: mean (range) |"
         " 95% interval of one run at the mean | best epoch: mean |",
         "|---|---|---|---|---|---|---|",
     ]

@@ -1,4 +1,4 @@
-"""Many small pictures, decoded once into memory, and varied in batches: what pretraining reads.
+"""Many small images, decoded once into memory, and varied in batches: what pretraining reads.
 
 A source is a folder as torchvision's `ImageFolder` reads it (`train/<class>/`, `val/<class>/`, or
 the classes alone), or zip archives with the same paths inside. `load` decodes all of it to one
@@ -27,12 +27,12 @@ from tqdm.auto import tqdm
 from tutorial_utils._support import image_files
 
 SPLITS = ("train", "val")
-HELD_OUT = 20  # without a validation set every twentieth picture of each class is held out
+HELD_OUT = 20  # without a validation set every twentieth image of each class is held out
 
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Pictures of one size, and their labels.
+    """Images of one size, and their labels.
 
     Attributes:
         images: (N, 3, S, S) uint8.
@@ -64,7 +64,7 @@ class Corpus:
 
     def line(self) -> str:
         """Return one line for people, with those that were skipped."""
-        text = f"{len(self.train):,} training and {len(self.val):,} validation pictures of "
+        text = f"{len(self.train):,} training and {len(self.val):,} validation images of "
         text += f"{len(self.classes)} classes"
         if self.skipped:
             named = "; ".join(f"{name} ({reason})" for name, reason in self.skipped[:10])
@@ -76,16 +76,16 @@ class Corpus:
 def load(
     source: str | Path | Sequence[str | Path], *, side: int = 64, progress: bool = False
 ) -> Corpus:
-    """Decode all pictures of a source into memory.
+    """Decode all images of a source into memory.
 
     Args:
-        source: a folder of pictures, a folder of zip archives, one archive or several.
-        side: pixels that a picture is brought to: the shorter side resized, the middle cut out.
-            100,000 pictures of 64 take 1.2 GB.
+        source: a folder of images, a folder of zip archives, one archive or several.
+        side: pixels that an image is brought to: the shorter side resized, the middle cut out.
+            100,000 images of 64 take 1.2 GB.
         progress: show a bar.
 
     Returns:
-        The corpus. Without a validation set (`val/`), every twentieth picture of each class is
+        The corpus. Without a validation set (`val/`), every twentieth image of each class is
         held out.
 
     Raises:
@@ -123,7 +123,7 @@ def vary(
     least_side: float = 0.55,
     light: float = 0.3,
 ) -> Tensor:
-    """Vary a batch of pictures: another crop, shape, mirror image and light for each.
+    """Vary a batch of images: another crop, shape, mirror image and light for each.
 
     Args:
         images: (N, 3, S, S) of float in [0, 1].
@@ -178,7 +178,7 @@ def _parts(source: str | Path | Sequence[str | Path]) -> list[Path]:
     paths = [Path(one) for one in given]
     for path in paths:
         if not path.exists():
-            raise FileNotFoundError(f"there is no {path}: give a folder of pictures, or zips")
+            raise FileNotFoundError(f"there is no {path}: give a folder of images, or zips")
     if len(paths) == 1 and paths[0].is_dir():
         return sorted(paths[0].glob("*.zip")) or paths
     for path in paths:
@@ -188,7 +188,7 @@ def _parts(source: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def _listed(parts: list[Path]) -> Iterator[tuple]:
-    """Yield (split, class, a function that reads (name, content)) of every picture."""
+    """Yield (split, class, a function that reads (name, content)) of every image."""
     for part in parts:
         if part.is_dir():
             for path in sorted(p for p in part.rglob("*") if p.is_file()):
@@ -204,7 +204,7 @@ def _listed(parts: list[Path]) -> Iterator[tuple]:
 
 
 def _place(path: PurePosixPath) -> tuple[str, str] | None:
-    """Return split and class of a picture's path, None of anything else."""
+    """Return split and class of an image's path, None of anything else."""
     hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
     if hidden or path.suffix.lower() not in IMG_EXTENSIONS:
         return None
@@ -215,41 +215,41 @@ def _place(path: PurePosixPath) -> tuple[str, str] | None:
 
 
 def _decoded(content: bytes, side: int) -> Tensor:
-    """Return a picture as (3, side, side) uint8."""
-    picture = image_files.decode(io.BytesIO(content))
-    if picture.size != (side, side):
-        scale = side / min(picture.size)
-        size = tuple(max(side, math.floor(length * scale + 0.5)) for length in picture.size)
-        picture = picture.resize(size, Image.Resampling.BILINEAR)
+    """Return an image as (3, side, side) uint8."""
+    image = image_files.decode(io.BytesIO(content))
+    if image.size != (side, side):
+        scale = side / min(image.size)
+        size = tuple(max(side, math.floor(length * scale + 0.5)) for length in image.size)
+        image = image.resize(size, Image.Resampling.BILINEAR)
         left, top = ((length - side) // 2 for length in size)
-        picture = picture.crop((left, top, left + side, top + side))
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+        image = image.crop((left, top, left + side, top + side))
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def _held_out(pairs: list[tuple[str, Tensor]]) -> dict[str, list[tuple[str, Tensor]]]:
-    """Take every twentieth picture of each class for validation, and the first of a small one."""
+    """Take every twentieth image of each class for validation, and the first of a small one."""
     parted: dict[str, list[tuple[str, Tensor]]] = {split: [] for split in SPLITS}
     seen: dict[str, int] = {}
-    for name, picture in pairs:
+    for name, image in pairs:
         seen[name] = seen.get(name, -1) + 1
-        parted["val" if seen[name] % HELD_OUT == 0 else "train"].append((name, picture))
+        parted["val" if seen[name] % HELD_OUT == 0 else "train"].append((name, image))
     return parted
 
 
 def _stacked(pairs: list[tuple[str, Tensor]], classes: list[str], side: int) -> Pixels:
     places = {name: number for number, name in enumerate(classes)}
     images = torch.empty(len(pairs), 3, side, side, dtype=torch.uint8)
-    for number, (_, picture) in enumerate(pairs):
-        images[number] = picture
+    for number, (_, image) in enumerate(pairs):
+        images[number] = image
     return Pixels(images, torch.tensor([places[name] for name, _ in pairs], dtype=torch.int64))
 
 
 def _check_classes(named: list[str], source: object) -> None:
     if len(named) < 2:
-        held = f"one class, {named[0]!r}" if named else "no class with pictures"
+        held = f"one class, {named[0]!r}" if named else "no class with images"
         raise ValueError(
             f"{source} holds {held}: two at least are needed, as folders train/<class>/ and "
-            f"val/<class>/ with pictures ({', '.join(IMG_EXTENSIONS)}) in them"
+            f"val/<class>/ with images ({', '.join(IMG_EXTENSIONS)}) in them"
         )
 
 
@@ -261,6 +261,6 @@ def _check_read(
     if empty or not len(val):
         what = f"the classes {', '.join(empty)}" if empty else "validation"
         raise ValueError(
-            f"no training picture could be read for {what}; {len(skipped)} files were skipped: "
+            f"no training image could be read for {what}; {len(skipped)} files were skipped: "
             + "; ".join(f"{name} ({reason})" for name, reason in skipped[:5])
         )

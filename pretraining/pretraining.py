@@ -4,7 +4,7 @@ Each convolution is trained with a batch norm behind it, which makes so deep a n
 time there is, and which is folded into the convolution afterwards: what comes out is torchvision's
 plain architecture. The head is a global mean and one dense layer, and is thrown away.
 
-`python -m tutorial_utils pretrain ARCH --data FOLDER_OR_ZIPS --out FILE` runs `pretrain`.
+`python pretraining/run.py ARCH --data FOLDER_OR_ZIPS --out FILE` runs `pretrain`.
 
 On a CPU most convolutions multiply less, see `winograd`.
 
@@ -39,7 +39,7 @@ from tutorial_utils.history import Score
 
 FORMAT = 1
 WARM_UP = 0.15  # share of the budget in which the rate rises
-CALIBRATION = 500  # pictures, to set the norms with where a run begins with an asset
+CALIBRATION = 500  # images, to set the norms with where a run begins with an asset
 PACKING = {"alexnet": "float16", "vgg16": "int8"}  # together 20 MB
 
 
@@ -48,7 +48,7 @@ class Recipe:
     """How to train.
 
     Attributes:
-        batch_size: pictures a step.
+        batch_size: images a step.
         lr: the highest rate of the cycle.
         momentum: Nesterov's.
         weight_decay: on weights, not on biases and norms.
@@ -61,11 +61,11 @@ class Recipe:
         frozen: convolutions, from the first one on, that stay as they are, norms included: what
             early layers hold changes least (Raghu et al., 2017: https://arxiv.org/abs/1706.05806),
             and it is they that take the time. For a run that begins with an asset.
-        variety: how much pictures are varied; 1 crops to 55% of a side and changes light by 30%.
-        calm: the share of the budget from which on pictures are varied half as much.
-        test_size: pixels at which validation pictures are measured; None for the size at which
+        variety: how much images are varied; 1 crops to 55% of a side and changes light by 30%.
+        calm: the share of the budget from which on images are varied half as much.
+        test_size: pixels at which validation images are measured; None for the size at which
             the network trains. A crop is enlarged, so what trains on crops sees everything larger
-            than it is in a whole picture of the same size, and does best on a larger one (Touvron
+            than it is in a whole image of the same size, and does best on a larger one (Touvron
             et al., 2019: https://arxiv.org/abs/1906.06423).
         seed: of the start, the order, the variations.
     """
@@ -89,7 +89,7 @@ class Recipe:
         return [size for start, size in self.sizes if start <= done][-1]
 
     def variation(self, done: float) -> dict[str, float]:
-        """Return how much pictures are varied when a share of the budget is spent."""
+        """Return how much images are varied when a share of the budget is spent."""
         strength = self.variety * (0.5 if done >= self.calm else 1.0)
         return {"least_side": 1 - 0.45 * strength, "light": 0.3 * strength}
 
@@ -190,7 +190,7 @@ def with_norms(arch: str, classes: int, *, dropout: float = 0.2, hidden: int = 0
 def begin_with(network: nn.Sequential, plain: nn.Module, images: Tensor) -> None:
     """Put a plain network's convolutions into one with norms, so that both compute the same.
 
-    Each norm is set to what it would have learned: to undo itself on these pictures. Each kernel
+    Each norm is set to what it would have learned: to undo itself on these images. Each kernel
     is brought to the length that a fresh one has, which the norm undoes too, so that a rate means
     the same as from scratch.
 
@@ -293,7 +293,7 @@ def pack(features: nn.Module, path: Path, *, packing: str) -> str:
 
 def pretrain(
     arch: str,
-    pictures: Corpus,
+    images: Corpus,
     out: str | Path,
     *,
     epochs: float | None = None,
@@ -311,7 +311,7 @@ def pretrain(
 
     Args:
         arch: one of `models.ARCHS`.
-        pictures: what `corpus.load` returned.
+        images: what `corpus.load` returned.
         out: the file to write in the end.
         epochs: the budget in passes over the training set; a part of one is allowed.
         minutes: the budget in minutes of training, all sittings together; one of both is given.
@@ -339,7 +339,7 @@ def pretrain(
         raise ValueError("frozen layers would stay random: give an asset to start with")
     run = _Run(
         arch,
-        pictures,
+        images,
         recipe,
         _budget(epochs, minutes),
         _device(device),
@@ -362,7 +362,7 @@ class _Run:
     def __init__(
         self,
         arch: str,
-        pictures: Corpus,
+        images: Corpus,
         recipe: Recipe,
         budget: tuple[str, float],
         device: torch.device,
@@ -371,21 +371,21 @@ class _Run:
         say: Callable[[str], object],
         progress: bool,
     ):
-        self.arch, self.pictures, self.recipe, self.budget = arch, pictures, recipe, budget
+        self.arch, self.images, self.recipe, self.budget = arch, images, recipe, budget
         self.device, self.checkpoint, self.every_s = device, checkpoint, every_s
         self.say, self.progress = say, progress
         self.step, self.seconds = 0, 0.0
         with torch.random.fork_rng([]):
             torch.manual_seed(recipe.seed)
             network = with_norms(
-                arch, len(pictures.classes), dropout=recipe.dropout, hidden=recipe.hidden
+                arch, len(images.classes), dropout=recipe.dropout, hidden=recipe.hidden
             )
         self.network = network.to(device, memory_format=torch.channels_last)
         self.frozen = _first(self.network.features, recipe.frozen)
         self.frozen.requires_grad_(False)
         self.optimizer = _optimizer(self.network, recipe)
         self.mixed = device.type == "cuda" or (device.type == "cpu" and fast_pass.native_bf16())
-        self.steps = math.ceil(len(pictures.train) / recipe.batch_size)  # of an epoch
+        self.steps = math.ceil(len(images.train) / recipe.batch_size)  # of an epoch
 
     @property
     def done(self) -> float:
@@ -419,7 +419,7 @@ class _Run:
             raise ValueError(
                 f"{asset} does not hold {models.TITLES[self.arch]}'s convolutions ({error})"
             ) from error
-        images = self.pictures.train.images[:: max(1, len(self.pictures.train) // CALIBRATION)]
+        images = self.images.train.images[:: max(1, len(self.images.train) // CALIBRATION)]
         generator = torch.Generator().manual_seed(self.recipe.seed)
         images = corpus.vary(images.float().div_(255), self.recipe.size(0.0), generator)
         begin_with(self.network.cpu(), plain, _normalised(images))
@@ -430,7 +430,7 @@ class _Run:
         """Train to the end of the epoch, or of the budget, and measure."""
         number = self.step // self.steps
         order = torch.randperm(
-            len(self.pictures.train),
+            len(self.images.train),
             generator=torch.Generator().manual_seed(_mixed(self.recipe.seed, number, 0)),
         )
         before, loss_sum, count = time.monotonic(), 0.0, 0
@@ -454,16 +454,16 @@ class _Run:
         rate = count * self.recipe.batch_size / max(time.monotonic() - before, 1e-9)
         self.say(
             f"epoch {self.step / self.steps:.2f}  {size}x{size}  training loss "
-            f"{loss_sum / max(count, 1):.3f}  validation {score}  {rate:.0f} pictures/s"
+            f"{loss_sum / max(count, 1):.3f}  validation {score}  {rate:.0f} images/s"
         )
 
     def _learn(self, chosen: Tensor, size: int) -> float:
         """Take one step and return its loss."""
         recipe = self.recipe
         generator = torch.Generator().manual_seed(_mixed(recipe.seed, self.step, 1))
-        images = self.pictures.train.images[chosen].to(self.device).float().div_(255)
+        images = self.images.train.images[chosen].to(self.device).float().div_(255)
         images = _normalised(corpus.vary(images, size, generator, **recipe.variation(self.done)))
-        labels = self.pictures.train.labels[chosen].to(self.device)
+        labels = self.images.train.labels[chosen].to(self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.rate(self.done)
         self.network.train()
@@ -491,7 +491,7 @@ class _Run:
     def measure(self, network: nn.Module, size: int) -> Score:
         """Return loss and accuracy on the validation set, without label smoothing."""
         network.eval()
-        loss, correct, val = 0.0, 0, self.pictures.val
+        loss, correct, val = 0.0, 0, self.images.val
         with torch.inference_mode():
             for start in range(0, len(val), self.recipe.batch_size):
                 images, labels = _batch(val, start, self.recipe.batch_size, self.device)
@@ -519,8 +519,8 @@ class _Run:
         kind, amount = self.budget
         return {
             "arch": self.arch,
-            "classes": self.pictures.classes,
-            "pictures": [len(self.pictures.train), self.pictures.train.images.shape[-1]],
+            "classes": self.images.classes,
+            "images": [len(self.images.train), self.images.train.images.shape[-1]],
             "recipe": recipe,
             "budget": [kind, amount],
         }
@@ -609,7 +609,7 @@ def _check_sizes(arch: str, recipe: Recipe) -> None:
             features(torch.empty(1, 3, size, size, device="meta"))
         except RuntimeError as error:
             raise ValueError(
-                f"pictures of {size}x{size} are too small for {models.TITLES[arch]}: AlexNet needs "
+                f"images of {size}x{size} are too small for {models.TITLES[arch]}: AlexNet needs "
                 f"63 pixels, VGG16 32"
             ) from error
 

@@ -36,11 +36,11 @@ def _run(options: argparse.Namespace) -> int:
         recipe = replace(recipe, sizes=pretraining.sizes(options.sizes))
     watched = training.interactive()
     source = options.data[0] if len(options.data) == 1 else options.data
-    pictures = corpus.load(source, side=options.side, progress=watched)
-    print(pictures.line(), flush=True)
+    images = corpus.load(source, side=options.side, progress=watched)
+    print(images.line(), flush=True)
     pretraining.pretrain(
         options.arch,
-        pictures,
+        images,
         options.out,
         epochs=options.epochs,
         minutes=options.minutes,
@@ -62,14 +62,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.safetensors")
     budget = parser.add_mutually_exclusive_group(required=True)
-    budget.add_argument("--epochs", type=float, help="passes over the pictures")
+    budget.add_argument("--epochs", type=float, help="passes over the images")
     budget.add_argument("--minutes", type=float, help="of training, all sittings together")
     parser.add_argument(
         "--start", type=Path, metavar="ASSET", help="begin with these weights, not with chance"
     )
     parser.add_argument("--checkpoint", type=Path, help="keeps the state (FILE.checkpoint)")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint")
-    parser.add_argument("--side", type=_count, default=64, help="pixels kept of a picture (64)")
+    parser.add_argument("--side", type=_count, default=64, help="pixels kept of an image (64)")
     parser.add_argument("--batch-size", type=_count)
     parser.add_argument("--lr", type=float, help="the highest rate of the cycle")
     parser.add_argument("--hidden", type=int, help="numbers of the head's hidden layer, 0 for none")
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         "--test-size", type=_count, help="pixels at which to measure, if not those it trains at"
     )
     parser.add_argument(
-        "--variety", type=float, help="how much pictures are varied; 1: crops to 55%% of a side"
+        "--variety", type=float, help="how much images are varied; 1: crops to 55%% of a side"
     )
     parser.add_argument(
         "--frozen", type=int, help="first convolutions to leave as they are; goes with --start"

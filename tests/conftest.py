@@ -13,7 +13,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # workers side by side share the proces
 
 @pytest.fixture(scope="session")
 def lessons_cache(tmp_path_factory):
-    """Return the cache that all lessons share, so that the pictures are drawn once for them.
+    """Return the cache that all lessons share, so that the images are drawn once for them.
 
     Workers side by side share it too: each has a folder of its own in one for all.
     """
@@ -27,7 +27,7 @@ def lessons_cache(tmp_path_factory):
 def _own_world(request, monkeypatch, tmp_path_factory, lessons_cache):
     """Keep every test off the network and out of the user's folders.
 
-    Tests marked `photos` or `any_pictures` keep ANTS_BEES_DIR; all others must not see it.
+    Tests marked `photos` or `any_images` keep ANTS_BEES_DIR; all others must not see it.
     """
     monkeypatch.setenv("TUTORIAL_OFFLINE", "1")
     monkeypatch.setenv("TUTORIAL_PROGRESS", "0")
@@ -35,7 +35,7 @@ def _own_world(request, monkeypatch, tmp_path_factory, lessons_cache):
     cache = lessons_cache if whole_lesson else tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("ANTS_BEES_CACHE", str(cache))
     monkeypatch.setenv("TORCH_HOME", str(cache / "torch"))
-    if not {"photos", "any_pictures"} & set(request.keywords):
+    if not {"photos", "any_images"} & set(request.keywords):
         monkeypatch.delenv("ANTS_BEES_DIR", raising=False)
 
 

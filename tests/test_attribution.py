@@ -21,8 +21,8 @@ class Corner(nn.Module):
         nn.init.ones_(self.features[0].weight)
         self.drop = nn.Dropout(0.5)
 
-    def forward(self, pictures):
-        maps = self.features(pictures)  # (N, 2, H, W)
+    def forward(self, images):
+        maps = self.features(images)  # (N, 2, H, W)
         half = [side // 2 for side in maps.shape[2:]]
         corner = maps[:, 0, : half[0], : half[1]].sum((1, 2))
         rest = maps[:, 0].sum((1, 2)) - corner
@@ -37,9 +37,9 @@ class Elsewhere(nn.Module):
         self.conv = nn.Conv2d(3, 1, 1, bias=False)
         nn.init.ones_(self.conv.weight)
 
-    def forward(self, pictures):
-        wide = pictures.shape[3] // 2
-        blind = torch.cat([torch.zeros_like(pictures[..., :wide]), pictures[..., wide:]], dim=3)
+    def forward(self, images):
+        wide = images.shape[3] // 2
+        blind = torch.cat([torch.zeros_like(images[..., :wide]), images[..., wide:]], dim=3)
         score = self.conv(blind).relu().mean((1, 2, 3))
         return torch.stack([score, -score], dim=1)
 
@@ -92,27 +92,27 @@ def test_grad_cam_is_never_below_zero_and_nothing_speaks_for_the_opposite_class(
 
 
 def test_grad_cam_is_what_the_paper_says_on_a_network_worked_out_by_hand():
-    network, pictures = tiny().eval(), torch.randn(4, 3, 16, 16)
-    kept = network[:4](pictures).detach().requires_grad_()  # (4, 5, 8, 8)
+    network, images = tiny().eval(), torch.randn(4, 3, 16, 16)
+    kept = network[:4](images).detach().requires_grad_()  # (4, 5, 8, 8)
     network[4:](kept.clone())[:, 1].sum().backward()
     weight = kept.grad.mean((2, 3), keepdim=True)
     coarse = (weight * kept).sum(1, keepdim=True).relu().detach()
     wanted = nn.functional.interpolate(coarse, (16, 16), mode="bilinear")[:, 0]
-    torch.testing.assert_close(attribution.grad_cam(network, pictures, 1, layer="3"), wanted)
+    torch.testing.assert_close(attribution.grad_cam(network, images, 1, layer="3"), wanted)
 
 
 def test_the_last_convolution_is_taken_unless_a_layer_is_named():
-    network, pictures = tiny(), torch.randn(2, 3, 16, 16)
-    last = attribution.grad_cam(network, pictures, 0)
-    assert torch.equal(last, attribution.grad_cam(network, pictures, 0, layer="3"))
-    assert not torch.equal(last, attribution.grad_cam(network, pictures, 0, layer="0"))
+    network, images = tiny(), torch.randn(2, 3, 16, 16)
+    last = attribution.grad_cam(network, images, 0)
+    assert torch.equal(last, attribution.grad_cam(network, images, 0, layer="3"))
+    assert not torch.equal(last, attribution.grad_cam(network, images, 0, layer="0"))
 
 
 def test_a_relu_in_place_changes_nothing():
-    network, pictures = tiny(), torch.randn(3, 3, 16, 16)
+    network, images = tiny(), torch.randn(3, 3, 16, 16)
     other = tiny()
     other[1], other[4] = nn.ReLU(), nn.ReLU()
-    first, second = (attribution.grad_cam(one, pictures, 1) for one in (network, other))
+    first, second = (attribution.grad_cam(one, images, 1) for one in (network, other))
     torch.testing.assert_close(first, second)
 
 
@@ -159,35 +159,35 @@ def test_occlusion_reaches_the_edge_of_a_size_that_the_stride_does_not_divide():
 
 
 @both
-def test_a_class_for_each_picture(method):
-    network, pictures = tiny(), torch.randn(3, 3, 16, 16)
-    mixed = method(network, pictures, torch.tensor([0, 1, 1]))
+def test_a_class_for_each_image(method):
+    network, images = tiny(), torch.randn(3, 3, 16, 16)
+    mixed = method(network, images, torch.tensor([0, 1, 1]))
     for place, target in enumerate((0, 1, 1)):
-        alone = method(network, pictures[place : place + 1], target)
+        alone = method(network, images[place : place + 1], target)
         torch.testing.assert_close(mixed[place], alone[0])
 
 
 @both
 @pytest.mark.parametrize("size", [1, 2, 5, 16])
 def test_batches_that_do_not_come_out_even_give_the_same_maps(method, size):
-    network, pictures = tiny(), torch.randn(5, 3, 16, 12)
-    heat = method(network, pictures, 1, batch_size=size)
+    network, images = tiny(), torch.randn(5, 3, 16, 12)
+    heat = method(network, images, 1, batch_size=size)
     assert heat.shape == (5, 16, 12)
-    torch.testing.assert_close(heat, method(network, pictures, 1, batch_size=3))
+    torch.testing.assert_close(heat, method(network, images, 1, batch_size=3))
 
 
 @both
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("frozen", [True, False])
-def test_the_network_and_the_pictures_are_left_as_they_were(method, training, frozen):
-    network, pictures = tiny().train(training), torch.randn(3, 3, 16, 16)
+def test_the_network_and_the_images_are_left_as_they_were(method, training, frozen):
+    network, images = tiny().train(training), torch.randn(3, 3, 16, 16)
     network[3].eval()  # a module in a mode of its own
     for parameter in network.parameters():
         parameter.requires_grad_(not frozen)
         parameter.grad = torch.ones_like(parameter)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    copy, state = pictures.clone(), torch.get_rng_state()
-    heat = method(network, pictures, 0)
+    copy, state = images.clone(), torch.get_rng_state()
+    heat = method(network, images, 0)
     assert heat.isfinite().all() and heat.abs().max() > 0
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     for parameter in network.parameters():
@@ -195,7 +195,7 @@ def test_the_network_and_the_pictures_are_left_as_they_were(method, training, fr
         assert torch.equal(parameter.grad, torch.ones_like(parameter))
     assert network.training is training and not network[3].training
     assert hooks(network) == 0
-    assert torch.equal(copy, pictures) and not pictures.requires_grad
+    assert torch.equal(copy, images) and not images.requires_grad
     assert not heat.requires_grad
     assert torch.equal(state, torch.get_rng_state())
 
@@ -203,10 +203,10 @@ def test_the_network_and_the_pictures_are_left_as_they_were(method, training, fr
 @both
 @pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode])
 def test_it_works_where_no_gradients_are_asked_for(method, around):
-    network, pictures = tiny(), torch.randn(2, 3, 16, 16)
-    wanted = method(network, pictures, 0)
+    network, images = tiny(), torch.randn(2, 3, 16, 16)
+    wanted = method(network, images, 0)
     with around():
-        torch.testing.assert_close(method(network, pictures.clone(), 0), wanted)
+        torch.testing.assert_close(method(network, images.clone(), 0), wanted)
 
 
 def test_modes_and_hooks_are_put_back_when_it_goes_wrong():
@@ -218,25 +218,25 @@ def test_modes_and_hooks_are_put_back_when_it_goes_wrong():
 
 @both
 @pytest.mark.parametrize(
-    ("pictures", "said"),
+    ("images", "said"),
     [
-        (torch.randn(3, 16, 16), r"not torch.float32 of shape \(3, 16, 16\).*picture\[None\]"),
+        (torch.randn(3, 16, 16), r"not torch.float32 of shape \(3, 16, 16\).*image\[None\]"),
         (torch.randn(2, 1, 16, 16), r"must be .*\(N, 3, H, W\).* not .*\(2, 1, 16, 16\)"),
         (torch.zeros(2, 3, 16, 16, dtype=torch.uint8), "floating-point tensor .* not torch.uint8"),
         (torch.randn(0, 3, 16, 16), "N from 1, not .*0, 3, 16, 16"),
         ([1, 2], "not a list"),
     ],
 )
-def test_pictures_that_do_not_fit(method, pictures, said):
+def test_images_that_do_not_fit(method, images, said):
     with pytest.raises(ValueError, match=said):
-        method(tiny(), pictures, 0)
+        method(tiny(), images, 0)
 
 
 @both
 @pytest.mark.parametrize(
     ("targets", "said"),
     [
-        ([0, 1], r"one for each of the 3 pictures.*not torch.int64 of shape \(2,\)"),
+        ([0, 1], r"one for each of the 3 images.*not torch.int64 of shape \(2,\)"),
         (0.5, "whole numbers, not torch.float32"),
         (torch.ones(3, dtype=torch.bool), "whole numbers, not torch.bool"),
         (torch.zeros(3, 1, dtype=torch.int64), r"of shape \(3, 1\)"),
@@ -250,14 +250,14 @@ def test_targets_that_do_not_fit(method, targets, said):
 
 
 def test_layers_that_do_not_fit():
-    pictures = torch.randn(1, 3, 16, 16)
+    images = torch.randn(1, 3, 16, 16)
     with pytest.raises(ValueError, match=r"no layer 'features.99'; its convolutions are '0', '3'"):
-        attribution.grad_cam(tiny(), pictures, 0, layer="features.99")
+        attribution.grad_cam(tiny(), images, 0, layer="features.99")
     dense = nn.Sequential(nn.Flatten(), nn.Linear(768, 2))
     with pytest.raises(ValueError, match="has no convolution.* or use occlusion"):
-        attribution.grad_cam(dense, pictures, 0)
+        attribution.grad_cam(dense, images, 0)
     with pytest.raises(ValueError, match=r"class scores \(N, K\), not \(1, 5, 8, 8\).*together"):
-        attribution.grad_cam(tiny()[:4], pictures, 0)
+        attribution.grad_cam(tiny()[:4], images, 0)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_fewer_epochs_than_done(tmp_path):
         ({"lr": 1e-3}, "lr 0.01 there, 0.001 here"),
         ({"seed": 1}, "seed 0 there, 1 here"),
         ({"train": loader(batch_size=4)}, "train batch size 5 there, 4 here"),
-        ({"train": loader(count=22)}, "train pictures 23 there, 22 here"),
+        ({"train": loader(count=22)}, "train images 23 there, 22 here"),
         ({"train": loader(shuffle=False)}, "train order 'RandomSampler' there"),
         ({"optimizer": lambda p: torch.optim.SGD(p, lr=1e-2)}, "optimizer 'Adam' there, 'SGD'"),
         ({"optimizer": lambda p: torch.optim.Adam(p, lr=1e-2, eps=1e-3)}, "eps 1e-08 there"),

@@ -1,4 +1,4 @@
-"""Tests of `tutorial_utils.data`: sources, audit, opening pictures, data sets, loaders."""
+"""Tests of `tutorial_utils.data`: sources, audit, opening images, data sets, loaders."""
 
 import contextlib
 import io
@@ -18,7 +18,7 @@ import torchvision
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from test_places import serving, sha256, zipped
+from serving import serving, sha256, zipped
 from torchvision.transforms._presets import ImageClassification
 
 from tutorial_utils import data
@@ -48,7 +48,7 @@ def alone(monkeypatch, tmp_path):
 
 
 def write(folder, *, train=None, val=None, seed=0, progress=None):
-    """Stand in for sketchbook.write: seven plain pictures."""
+    """Stand in for sketchbook.write: seven plain images."""
     make_set(folder)
     if progress:
         progress(1, 7)
@@ -66,7 +66,7 @@ def make_set(folder, classes=("ants", "bees"), train=2, val=1):
 
 
 def photograph(width=60, height=40):
-    """A picture with enough in it for a file of some kilobytes."""
+    """An image with enough in it for a file of some kilobytes."""
     values = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(values)
 
@@ -103,24 +103,24 @@ def archive(tmp_path, **more):
 def nothing_kept():
     """Nothing in the cache is a set, or a part of one."""
     names = sorted(path.name for path in cache.cache_path().iterdir())
-    return all(name.endswith(".lock") or name.startswith("drawn-") for name in names)
+    return all(name.endswith(".lock") or name.startswith("synthetic-") for name in names)
 
 
 # The order of the sources
 
 
 def test_drawn_when_nothing_else_answers(capsys):
-    pictures = data.load()
-    assert (pictures.origin, pictures.kind) == ("drawn", "drawings")
-    assert pictures.root == cache.cache_path() / "drawn-7"
-    assert pictures.classes == ("ants", "bees")
-    assert pictures.counts() == {"train": {"ants": 2, "bees": 3}, "val": {"ants": 1, "bees": 1}}
+    images = data.load()
+    assert (images.origin, images.kind) == ("synthetic", "synthetic images")
+    assert images.root == cache.cache_path() / "synthetic-7"
+    assert images.classes == ("ants", "bees")
+    assert images.counts() == {"train": {"ants": 2, "bees": 3}, "val": {"ants": 1, "bees": 1}}
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("drawing the pictures, once")
-    assert said[1:] == [pictures.line]
-    assert pictures.line == (
-        "pictures: 7 drawings, 5 train, 2 val (drawn by tutorial_utils.synthetic; no network: "
-        "TUTORIAL_OFFLINE=1)"
+    assert said[0].startswith("drawing the images, once")
+    assert said[1:] == [images.summary]
+    assert images.summary == (
+        "images: 7 synthetic images, 5 train, 2 val (drawn by tutorial_utils.synthetic; "
+        "no network: TUTORIAL_OFFLINE=1)"
     )
 
 
@@ -130,42 +130,42 @@ def test_drawn_once(monkeypatch, capsys):
     monkeypatch.setattr(data.synthetic, "write", lambda *_, **__: pytest.fail("drawn again"))
     again = data.load()
     assert again == first
-    assert capsys.readouterr().out == f"{again.line}\n"
+    assert capsys.readouterr().out == f"{again.summary}\n"
 
 
 def test_drawn_anew_when_the_drawings_change(monkeypatch):
     old = data.load(quiet=True)
     monkeypatch.setattr(data.synthetic, "VERSION", 8)
     new = data.load(quiet=True)
-    assert new.root.name == "drawn-8"
+    assert new.root.name == "synthetic-8"
     assert old.root.exists()
 
 
 def test_no_line_names_this_machine(monkeypatch, folder, tmp_path):
-    lines = [data.load(source, quiet=True).line for source in ("auto", "drawn", "cache")]
+    lines = [data.load(source, quiet=True).summary for source in ("auto", "synthetic", "cache")]
     monkeypatch.setenv("ANTS_BEES_DIR", str(folder))
-    lines.append(data.load(quiet=True).line)
+    lines.append(data.load(quiet=True).summary)
     assert not any(str(tmp_path) in line for line in lines)
 
 
 def test_the_folder_named_comes_first(monkeypatch, folder):
-    data.load("drawn", quiet=True)
+    data.load("synthetic", quiet=True)
     monkeypatch.setenv("ANTS_BEES_DIR", str(folder))
     for source in ("auto", "folder"):
-        pictures = data.load(source, quiet=True)
-        assert pictures.root == folder
-        assert (pictures.origin, pictures.kind) == ("folder", "own folder")
-        assert pictures.line.endswith("2 val (the folder in ANTS_BEES_DIR)")
-    assert data.load("drawn", quiet=True).origin == "drawn"
+        images = data.load(source, quiet=True)
+        assert images.root == folder
+        assert (images.origin, images.kind) == ("folder", "own folder")
+        assert images.summary.endswith("2 val (the folder in ANTS_BEES_DIR)")
+    assert data.load("synthetic", quiet=True).origin == "synthetic"
 
 
 def test_a_folder_given_comes_before_the_one_named(monkeypatch, folder, tmp_path):
     other = make_set(tmp_path / "other", ("cats", "dogs"))
     monkeypatch.setenv("ANTS_BEES_DIR", str(folder))
     for source in (other, str(other)):
-        pictures = data.load(source, quiet=True)
-        assert pictures.root == other
-        assert pictures.classes == ("cats", "dogs")
+        images = data.load(source, quiet=True)
+        assert images.root == other
+        assert images.classes == ("cats", "dogs")
 
 
 def test_a_folder_may_be_relative(monkeypatch, folder, tmp_path):
@@ -173,10 +173,10 @@ def test_a_folder_may_be_relative(monkeypatch, folder, tmp_path):
     for source in ("mine", "./mine", Path("mine")):
         assert data.load(source, quiet=True).root == folder
     monkeypatch.chdir(folder)
-    pictures = data.load(".", quiet=True)
+    images = data.load(".", quiet=True)
     monkeypatch.chdir(tmp_path)  # the set does not move with the process
-    assert len(pictures.dataset("train")) == 5
-    assert pictures.dataset("train")[0][0].size == (24, 16)
+    assert len(images.dataset("train")) == 5
+    assert images.dataset("train")[0][0].size == (24, 16)
 
 
 def test_a_folder_named_that_is_missing_is_not_passed_over(monkeypatch, tmp_path):
@@ -192,15 +192,15 @@ def test_photographs_in_the_cache_come_before_the_download(server, tmp_path):
     asked = server(archive(tmp_path))
     first = data.load("download", quiet=True)
     assert first.origin == "download"
-    pictures = data.load(quiet=True)
-    assert (pictures.origin, pictures.kind) == ("cache", "photographs")
-    assert pictures.line == "pictures: 7 photographs, 5 train, 2 val (from the cache)"
-    assert pictures.root == first.root
+    images = data.load(quiet=True)
+    assert (images.origin, images.kind) == ("cache", "photographs")
+    assert images.summary == "images: 7 photographs, 5 train, 2 val (from the cache)"
+    assert images.root == first.root
     assert len(asked) == 1
 
 
 def test_drawings_in_the_cache_do_not_keep_photographs_away(server, tmp_path):
-    data.load("drawn", quiet=True)
+    data.load("synthetic", quiet=True)
     server(archive(tmp_path))
     assert data.load(quiet=True).origin == "download"
 
@@ -208,7 +208,7 @@ def test_drawings_in_the_cache_do_not_keep_photographs_away(server, tmp_path):
 def test_unknown_source_lists_the_allowed():
     for source in ("chache", "", None, 3, ["auto"]):
         allowed = re.escape(
-            "allowed: auto, folder, cache, download, drawn, or the path of a folder"
+            "allowed: auto, folder, cache, download, synthetic, or the path of a folder"
         )
         with pytest.raises(
             ValueError, match=rf"unknown source {re.escape(repr(source))}; {allowed}"
@@ -234,17 +234,17 @@ def test_cache_by_name_needs_something_kept():
 
 
 def test_cache_by_name_takes_what_is_there(server, tmp_path):
-    data.load("drawn", quiet=True)
-    pictures = data.load("cache", quiet=True)
-    assert (pictures.origin, pictures.kind) == ("cache", "drawings")
-    assert pictures.line.endswith("(from the cache, which holds no photographs)")
+    data.load("synthetic", quiet=True)
+    images = data.load("cache", quiet=True)
+    assert (images.origin, images.kind) == ("cache", "synthetic images")
+    assert images.summary.endswith("(from the cache, which holds no photographs)")
     server(archive(tmp_path))
     data.load("download", quiet=True)
     assert data.load("cache", quiet=True).kind == "photographs"
 
 
 def test_download_by_name_needs_a_network():
-    what_to_do = "Try again later, use source='drawn' .or 'auto'., or get https.* ANTS_BEES_DIR"
+    what_to_do = "Try again later, use source='synthetic' .or 'auto'., or get https.* ANTS_BEES_DIR"
     with pytest.raises(ConnectionError, match=rf"\(no network: TUTORIAL_OFFLINE=1\). {what_to_do}"):
         data.load("download")
     assert not cache.cache_path().exists()
@@ -274,15 +274,15 @@ def test_download_whole(server, tmp_path, capsys):
     asked = server(
         archive(tmp_path, **{"hymenoptera_data/train/ants/imageNotFound.gif": b"GIF89a"})
     )
-    pictures = data.load()
-    assert (pictures.origin, pictures.kind) == ("download", "photographs")
-    assert pictures.counts() == {"train": {"ants": 2, "bees": 3}, "val": {"ants": 1, "bees": 1}}
-    assert pictures.root == cache.cache_path() / f"hymenoptera_data-{data.SHA256[:8]}"
+    images = data.load()
+    assert (images.origin, images.kind) == ("download", "photographs")
+    assert images.counts() == {"train": {"ants": 2, "bees": 3}, "val": {"ants": 1, "bees": 1}}
+    assert images.root == cache.cache_path() / f"hymenoptera_data-{data.SHA256[:8]}"
     assert not list(cache.cache_path().rglob("*.zip"))
     assert len(asked) == 1
     host = data.URL.split("/")[2]
-    assert capsys.readouterr().out == f"downloading 0 MB from {host}, once\n{pictures.line}\n"
-    assert pictures.line == f"pictures: 7 photographs, 5 train, 2 val (downloaded from {host})"
+    assert capsys.readouterr().out == f"downloading 0 MB from {host}, once\n{images.summary}\n"
+    assert images.summary == f"images: 7 photographs, 5 train, 2 val (downloaded from {host})"
 
 
 FAILURES = [
@@ -312,9 +312,9 @@ def test_download_by_name_that_fails_says_so(server, tmp_path, monkeypatch, sett
 def test_auto_goes_on_when_the_download_fails(server, tmp_path, monkeypatch, settings, reason):
     monkeypatch.setattr(downloads, "TIMEOUT_S", 0.3)
     server(archive(tmp_path), **settings)
-    pictures = data.load(quiet=True)
-    assert (pictures.origin, pictures.kind) == ("drawn", "drawings")
-    assert re.search(rf"sketchbook; the download failed: {reason}\)$", pictures.line)
+    images = data.load(quiet=True)
+    assert (images.origin, images.kind) == ("synthetic", "synthetic images")
+    assert re.search(rf"synthetic; the download failed: {reason}\)$", images.summary)
     assert nothing_kept()
 
 
@@ -336,7 +336,7 @@ def test_an_archive_that_is_wrong_leaves_nothing(server, content, reason):
     server(content)
     with pytest.raises(ConnectionError, match=reason):
         data.load("download", quiet=True)
-    assert reason in data.load(quiet=True).line
+    assert reason in data.load(quiet=True).summary
     assert nothing_kept()
 
 
@@ -347,7 +347,7 @@ def test_no_room_for_the_download(server, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(downloads, "unpack", full)
-    line = data.load(quiet=True).line
+    line = data.load(quiet=True).summary
     assert "the download failed: it could not be written, No space left on device" in line
     assert nothing_kept()
 
@@ -360,15 +360,15 @@ def test_photographs_that_were_damaged_are_downloaded_again(server, tmp_path, mo
     assert len(asked) == 2
     next(root.rglob("*.jpg")).write_bytes(b"")
     monkeypatch.setattr(connection, "online", lambda force=False: False)
-    pictures = data.load(quiet=True)
-    assert pictures.origin == "drawn"
-    assert "; the photographs in the cache are not complete; no network: " in pictures.line
+    images = data.load(quiet=True)
+    assert images.origin == "synthetic"
+    assert "; the photographs in the cache are not complete; no network: " in images.summary
 
 
 # The cache
 
 
-@pytest.mark.parametrize("source", ["auto", "drawn", "download"])
+@pytest.mark.parametrize("source", ["auto", "synthetic", "download"])
 def test_a_cache_that_cannot_be_written(server, monkeypatch, tmp_path, source):
     server(archive(tmp_path))
     (tmp_path / "file").write_text("")
@@ -393,7 +393,7 @@ def test_no_room_for_the_drawings(monkeypatch):
         OSError, match="No space left on device.: make room, or set ANTS_BEES_CACHE"
     ):
         data.load(quiet=True)
-    assert {path.name for path in cache.cache_path().iterdir()} <= {"drawn-7.lock"}
+    assert {path.name for path in cache.cache_path().iterdir()} <= {"synthetic-7.lock"}
 
 
 def test_drawing_that_is_interrupted_leaves_nothing(monkeypatch):
@@ -404,15 +404,15 @@ def test_drawing_that_is_interrupted_leaves_nothing(monkeypatch):
     monkeypatch.setattr(data.synthetic, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         data.load(quiet=True)
-    assert {path.name for path in cache.cache_path().iterdir()} <= {"drawn-7.lock"}
+    assert {path.name for path in cache.cache_path().iterdir()} <= {"synthetic-7.lock"}
     monkeypatch.setattr(data.synthetic, "write", write)
-    assert data.load(quiet=True).origin == "drawn"
+    assert data.load(quiet=True).origin == "synthetic"
 
 
 def _load_and_report(barrier, queue):
     barrier.wait()
-    pictures = data.load(quiet=True)
-    queue.put((pictures.counts(), len(pictures.dataset("train"))))
+    images = data.load(quiet=True)
+    queue.put((images.counts(), len(images.dataset("train"))))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork; places has a test without")
@@ -499,19 +499,19 @@ def test_classes_that_differ(folder):
         data.load(folder)
 
 
-@pytest.mark.parametrize("left", [None, "notes.txt", "picture.gif", ".hidden.jpg"])
+@pytest.mark.parametrize("left", [None, "notes.txt", "image.gif", ".hidden.jpg"])
 def test_class_that_is_empty(folder, left):
     for path in (folder / "val" / "ants").iterdir():
         path.unlink()
     if left:
         Image.new("RGB", (8, 8)).save(folder / "val" / "ants" / left, "PNG")
-    with pytest.raises(ValueError, match=r"class val/ants of .* is empty: put pictures .*\.jpg"):
+    with pytest.raises(ValueError, match=r"class val/ants of .* is empty: put images .*\.jpg"):
         data.load(folder)
 
 
 def test_class_that_is_emptied_by_skipping(folder):
     (folder / "val" / "ants" / "ants_0.jpg").write_bytes(b"")
-    message = r"no picture of the class val/ants .*: val/ants/ants_0.jpg \(empty, 0 bytes\)"
+    message = r"no image of the class val/ants .*: val/ants/ants_0.jpg \(empty, 0 bytes\)"
     with pytest.raises(ValueError, match=message):
         data.load(folder)
 
@@ -531,9 +531,9 @@ def png(width, height, *, depth=8, colour=2, rows=b""):
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
-def encoded(picture, kind="JPEG", **settings):
+def encoded(image, kind="JPEG", **settings):
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **settings)
+    image.save(buffer, kind, **settings)
     return buffer.getvalue()
 
 
@@ -544,11 +544,11 @@ BAD = {
     "fraction.tif": (encoded(Image.new("F", (4, 4)), "TIFF"), "its pixels are fractions"),
     "huge.png": (png(30_000, 30_000), "far more than 60 megapixels"),
     "large.png": (png(9_500, 9_500), "9500 x 9500 pixels, more than 60 megapixels"),
-    "letter.jpg": (encoded(photograph(), "EPS"), "not a picture"),  # would start Ghostscript
+    "letter.jpg": (encoded(photograph(), "EPS"), "not an image"),  # would start Ghostscript
     "long.tif": (encoded(Image.new("I", (4, 4), 70_000), "TIFF"), "its pixels are numbers of 32"),
-    "page.jpg": (b"<html>not found</html>", "not a picture"),
-    "start.jpg": (encoded(photograph())[:20], "not a picture"),
-    "text.jpeg": ("Ameisen".encode("utf-16"), "not a picture"),
+    "page.jpg": (b"<html>not found</html>", "not an image"),
+    "start.jpg": (encoded(photograph())[:20], "not an image"),
+    "text.jpeg": ("Ameisen".encode("utf-16"), "not an image"),
 }
 
 
@@ -574,17 +574,17 @@ def test_load_skips_problems_by_name(folder, capsys):
     for name in ("cut.jpg", "empty.jpg", "page.jpg"):
         (folder / "train" / "ants" / name).write_bytes(BAD[name][0])
     (folder / "val" / "bees" / "page.jpg").write_bytes(BAD["page.jpg"][0])
-    pictures = data.load(folder)
+    images = data.load(folder)
     assert capsys.readouterr().out.splitlines() == [
-        f"pictures: 7 pictures of your own, 5 train, 2 val (the folder {folder})",
+        f"images: 7 images of your own, 5 train, 2 val (the folder {folder})",
         "skipped 1, cut short: train/ants/cut.jpg",
         "skipped 1, empty, 0 bytes: train/ants/empty.jpg",
-        "skipped 2, not a picture: train/ants/page.jpg, val/bees/page.jpg",
+        "skipped 2, not an image: train/ants/page.jpg, val/bees/page.jpg",
     ]
-    assert len(pictures.dataset("train")) == 5
-    assert len(pictures.dataset("val")) == 2
-    for picture, _ in pictures.dataset("train"):
-        assert picture.size == (24, 16)
+    assert len(images.dataset("train")) == 5
+    assert len(images.dataset("val")) == 2
+    for image, _ in images.dataset("train"):
+        assert image.size == (24, 16)
 
 
 def test_load_names_ten_and_counts_the_rest(folder, capsys):
@@ -614,20 +614,20 @@ def test_audit_counts_what_is_odd(folder):
         "val/.ipynb_checkpoints/ants.jpg: hidden",
     )
     assert report.problems == ()
-    pictures = data.load(folder, quiet=True)
-    assert pictures.dataset("val").classes == ["ants", "bees"]
-    assert len(pictures.dataset("train")) == 5
+    images = data.load(folder, quiet=True)
+    assert images.dataset("val").classes == ["ants", "bees"]
+    assert len(images.dataset("train")) == 5
 
 
 def test_audit_as_a_table(folder):
     (folder / "train" / "ants" / "empty.jpg").write_bytes(b"")
     (folder / "train" / "ants" / "notes.txt").write_text("x")
     assert str(data.audit(folder)).splitlines() == [
-        "split  class  pictures  problems",
-        "train  ants          2         1",
-        "train  bees          3         0",
-        "val    ants          1         0",
-        "val    bees          1         0",
+        "split  class  images  problems",
+        "train  ants        2         1",
+        "train  bees        3         0",
+        "val    ants        1         0",
+        "val    bees        1         0",
         "problem: train/ants/empty.jpg: empty, 0 bytes",
         "odd: train/ants/notes.txt: ImageFolder reads no .txt files",
     ]
@@ -637,22 +637,22 @@ def test_audit_of_other_layouts(folder):
     flat = data.audit(folder / "train")
     assert flat.counts == {".": {"ants": 2, "bees": 3}}
     (folder / "train" / "bees" / "bad.jpg").write_bytes(b"")
-    assert str(data.audit(folder / "train")).splitlines()[2] == ".      bees          3         1"
+    assert str(data.audit(folder / "train")).splitlines()[2] == ".      bees        3         1"
     (folder / "val").rename(folder / "other")
     half = data.audit(folder)
     assert half.counts == {"train": {"ants": 2, "bees": 3}}
     assert half.odd == ("other/: only train and val are read",)
 
 
-def test_pictures_in_folders_below_a_class(folder):
+def test_images_in_folders_below_a_class(folder):
     below = folder / "train" / "ants" / "2019" / "may"
     below.mkdir(parents=True)
     photograph().save(below / "UPPER.JPG")
     (below / "bad.jpg").write_bytes(b"")
-    pictures = data.load(folder, quiet=True)
-    assert pictures.counts()["train"]["ants"] == 3
-    assert [p.path.as_posix() for p in pictures.audit.problems] == ["train/ants/2019/may/bad.jpg"]
-    assert len(pictures.dataset("train")) == 6
+    images = data.load(folder, quiet=True)
+    assert images.counts()["train"]["ants"] == 3
+    assert [p.path.as_posix() for p in images.audit.problems] == ["train/ants/2019/may/bad.jpg"]
+    assert len(images.dataset("train")) == 6
 
 
 def test_audit_decodes_photographs_small(tmp_path):
@@ -677,10 +677,10 @@ def test_every_kind_cut_anywhere_is_seen_as_when_opened(tmp_path_factory, kind):
             assert fault is not None
         with warnings.catch_warnings(action="ignore"):
             if fault is None:
-                assert data.open_picture(path).size == (60, 40)
+                assert data.open_image(path).size == (60, 40)
             else:
                 with pytest.raises(ValueError, match=re.escape(fault)):
-                    data.open_picture(path)
+                    data.open_image(path)
 
     check()
 
@@ -693,34 +693,32 @@ def test_damage_raises_nothing_but_the_named_error(tmp_path_factory, noise, wher
     path = tmp_path_factory.getbasetemp() / "noise.png"
     path.write_bytes(content)
     if fault := image_files.fault(path):
-        with pytest.raises(ValueError, match=r"noise.png cannot be used as a picture: "):
-            data.open_picture(path)
+        with pytest.raises(ValueError, match=r"noise.png cannot be used as an image: "):
+            data.open_image(path)
     else:
-        assert data.open_picture(path).mode == "RGB", fault
+        assert data.open_image(path).mode == "RGB", fault
 
 
-# Opening a picture
+# Opening an image
 
 
-def opened(tmp_path, picture, name="a.png", **settings):
-    picture.save(tmp_path / name, **settings)
-    found = data.open_picture(tmp_path / name)
+def opened(tmp_path, image, name="a.png", **settings):
+    image.save(tmp_path / name, **settings)
+    found = data.open_image(tmp_path / name)
     assert found.mode == "RGB"
-    assert found.size == picture.size
+    assert found.size == image.size
     return found
 
 
 def test_colours_are_left_alone(tmp_path):
-    picture = photograph()
-    assert opened(tmp_path, picture).tobytes() == picture.tobytes()
+    image = photograph()
+    assert opened(tmp_path, image).tobytes() == image.tobytes()
 
 
 @pytest.mark.parametrize("kind", ["BMP", "GIF", "MPO", "PNG", "TIFF", "WEBP"])
 def test_the_name_need_not_tell_the_kind(tmp_path, kind):
     (tmp_path / "a.jpg").write_bytes(encoded(Image.new("RGB", (9, 9), RED), kind))
-    assert (
-        np.abs(np.subtract(data.open_picture(tmp_path / "a.jpg").getpixel((4, 4)), RED)).max() < 9
-    )
+    assert np.abs(np.subtract(data.open_image(tmp_path / "a.jpg").getpixel((4, 4)), RED)).max() < 9
 
 
 def test_grey(tmp_path):
@@ -742,7 +740,7 @@ def test_grey_of_16_bits(tmp_path):
 def test_colours_of_16_bits(tmp_path):
     rows = b"\0" + struct.pack(">6H", 65_535, 0, 32_768, 0, 65_535, 257)
     (tmp_path / "a.png").write_bytes(png(2, 1, depth=16, rows=rows))
-    found = data.open_picture(tmp_path / "a.png")
+    found = data.open_image(tmp_path / "a.png")
     assert np.asarray(found).tolist() == [[[255, 0, 128], [0, 255, 1]]]
 
 
@@ -776,9 +774,9 @@ def test_palettes(tmp_path):
 
 
 def test_a_colour_that_stands_for_nothing(tmp_path):
-    picture = Image.new("RGB", (2, 1), RED)
-    picture.putpixel((1, 0), (1, 2, 3))
-    found = opened(tmp_path, picture, transparency=(1, 2, 3))
+    image = Image.new("RGB", (2, 1), RED)
+    image.putpixel((1, 0), (1, 2, 3))
+    found = opened(tmp_path, image, transparency=(1, 2, 3))
     assert [found.getpixel((x, 0)) for x in range(2)] == [RED, WHITE]
 
 
@@ -793,7 +791,7 @@ def test_turned_by_its_note(tmp_path, name, orientation):
     note = Image.Exif()
     note[0x0112] = orientation
     stored.save(tmp_path / name, exif=note, quality=95)
-    found = data.open_picture(tmp_path / name)
+    found = data.open_image(tmp_path / name)
     assert found.size == (48, 32)
     for where, colour in (((5, 5), RED), ((42, 5), (0, 0, 255)), ((5, 27), WHITE)):
         assert np.abs(np.subtract(found.getpixel(where), colour)).max() <= 15
@@ -801,12 +799,12 @@ def test_turned_by_its_note(tmp_path, name, orientation):
 
 
 @pytest.mark.parametrize("note", [b"Exif\0\0broken", b"Exif\0\0II*\0\xff\xff\xff\xff", b"x"])
-def test_a_damaged_note_does_not_cost_the_picture(tmp_path, note):
-    picture = photograph()
-    picture.save(tmp_path / "a.jpg", exif=note)
+def test_a_damaged_note_does_not_cost_the_image(tmp_path, note):
+    image = photograph()
+    image.save(tmp_path / "a.jpg", exif=note)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert data.open_picture(tmp_path / "a.jpg").size == picture.size
+        assert data.open_image(tmp_path / "a.jpg").size == image.size
     assert image_files.fault(tmp_path / "a.jpg") is None
 
 
@@ -815,7 +813,7 @@ def test_absurd_sizes_are_not_decoded(tmp_path, monkeypatch):
         (tmp_path / "a.png").write_bytes(png(width, height))
         monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
         with pytest.raises(ValueError, match=r"a.png cannot be used .* more than 60 megapixels\. "):
-            data.open_picture(tmp_path / "a.png")
+            data.open_image(tmp_path / "a.png")
 
 
 def test_large_sizes_are_decoded(tmp_path, monkeypatch):
@@ -823,34 +821,34 @@ def test_large_sizes_are_decoded(tmp_path, monkeypatch):
     assert opened(tmp_path, photograph(60, 40))
     photograph(60, 41).save(tmp_path / "b.png")
     with pytest.raises(ValueError, match="60 x 41 pixels, more than"):
-        data.open_picture(tmp_path / "b.png")
+        data.open_image(tmp_path / "b.png")
 
 
 def test_errors_name_the_file_and_what_to_do(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no picture .*gone.jpg"):
-        data.open_picture(tmp_path / "gone.jpg")
+    with pytest.raises(FileNotFoundError, match="there is no image .*gone.jpg"):
+        data.open_image(tmp_path / "gone.jpg")
     (tmp_path / "bad.jpg").write_bytes(b"nonsense")
-    message = "bad.jpg cannot be used as a picture: not a picture. Replace it or take it out"
+    message = "bad.jpg cannot be used as an image: not an image. Replace it or take it out"
     with pytest.raises(ValueError, match=message):
-        data.open_picture(str(tmp_path / "bad.jpg"))
+        data.open_image(str(tmp_path / "bad.jpg"))
     with pytest.raises(ValueError, match="not a file"):
-        data.open_picture(tmp_path)
+        data.open_image(tmp_path)
 
 
 # Data sets and loaders
 
 
 def test_dataset_is_torchvisions(folder):
-    pictures = data.load(folder, quiet=True)
-    found = pictures.dataset("train")
+    images = data.load(folder, quiet=True)
+    found = images.dataset("train")
     assert isinstance(found, torchvision.datasets.ImageFolder)
     assert "ImageFolder" in repr(found)
     plain = torchvision.datasets.ImageFolder(folder / "train")
     assert found.samples == plain.samples
     assert found.class_to_idx == {"ants": 0, "bees": 1}
-    assert tuple(found.classes) == pictures.classes
-    picture, label = found[4]
-    assert (picture.mode, picture.size, label) == ("RGB", (24, 16), 1)
+    assert tuple(found.classes) == images.classes
+    image, label = found[4]
+    assert (image.mode, image.size, label) == ("RGB", (24, 16), 1)
 
 
 def test_dataset_transforms(folder):
@@ -865,9 +863,9 @@ def test_unknown_split(folder):
 
 
 def test_counts_are_a_copy(folder):
-    pictures = data.load(folder, quiet=True)
-    pictures.counts()["train"]["ants"] = 99
-    assert pictures.counts()["train"]["ants"] == 2
+    images = data.load(folder, quiet=True)
+    images.counts()["train"]["ants"] = 99
+    assert images.counts()["train"]["ants"] == 2
 
 
 PRESET = ImageClassification(crop_size=8, resize_size=10)
@@ -906,19 +904,19 @@ def test_loader_takes_numpys_numbers():
 def test_loader_refuses_what_cannot_be_batched(folder):
     with pytest.raises(ValueError, match="the data set is empty"):
         data.loader([])
-    with pytest.raises(ValueError, match=r"make it with a transform, such as pictures\.dataset"):
+    with pytest.raises(ValueError, match=r"make it with a transform, such as images\.dataset"):
         data.loader(data.load(folder, quiet=True).dataset("train"))
 
 
 def test_augmented_varies_and_is_repeatable():
     transform = data.augmented(PRESET)
-    picture = photograph()
+    image = photograph()
     torch.manual_seed(3)
-    first, second = transform(picture), transform(picture)
+    first, second = transform(image), transform(image)
     assert (first.shape, first.dtype) == ((3, 8, 8), torch.float32)
     assert not torch.equal(first, second)
     torch.manual_seed(3)
-    assert torch.equal(transform(picture), first)
+    assert torch.equal(transform(image), first)
 
 
 def test_augmented_mirrors_and_cuts():
@@ -930,7 +928,7 @@ def test_augmented_mirrors_and_cuts():
     mirrored = sum(bool(cut[0] > cut[-1]) for cut in cuts)
     assert 10 <= mirrored <= 30
     edges = {int((cut < 0.4).sum()) for cut in cuts}
-    assert len(edges) > 5  # the middle of the picture is not always in the middle of the cut
+    assert len(edges) > 5  # the middle of the image is not always in the middle of the cut
 
 
 def test_augmented_normalises_as_the_weights_do():
@@ -977,39 +975,39 @@ def packed(kind, mode="RGB"):
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
-def test_bytes_of_a_picture_are_read(kind):
-    picture = data.read_picture(packed(kind), "upload")
-    assert (picture.mode, picture.size) == ("RGB", (20, 10))
-    assert picture.getpixel((5, 5))[0] > 250
+def test_bytes_of_a_image_are_read(kind):
+    image = data.read_image(packed(kind), "upload")
+    assert (image.mode, image.size) == ("RGB", (20, 10))
+    assert image.getpixel((5, 5))[0] > 250
 
 
 def test_bytes_are_turned_upright_and_made_colour_as_files_are():
-    picture, file = Image.new("L", (20, 10), 9), io.BytesIO()
+    image, file = Image.new("L", (20, 10), 9), io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture.save(file, "JPEG", exif=exif)
-    assert data.read_picture(file.getvalue(), "turned").size == (10, 20)
+    image.save(file, "JPEG", exif=exif)
+    assert data.read_image(file.getvalue(), "turned").size == (10, 20)
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "a.jpg is empty, 0 bytes: give a picture, JPEG, PNG"),
-        (b"hello, this is text", "a.jpg cannot be used as a picture: not a picture. Give another"),
-        (packed("JPEG")[:-200], "a.jpg cannot be used as a picture: "),
+        (b"", "a.jpg is empty, 0 bytes: give an image, JPEG, PNG"),
+        (b"hello, this is text", "a.jpg cannot be used as an image: not an image. Give another"),
+        (packed("JPEG")[:-200], "a.jpg cannot be used as an image: "),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "a.jpg is a HEIC photograph"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
     ],
 )
-def test_bytes_that_are_no_picture_are_refused_in_words(content, said):
+def test_bytes_that_are_no_image_are_refused_in_words(content, said):
     with pytest.raises(ValueError, match=said):
-        data.read_picture(content, "a.jpg")
+        data.read_image(content, "a.jpg")
 
 
 def test_bytes_of_too_many_pixels_are_not_decoded(monkeypatch):
     monkeypatch.setattr(image_files, "MAX_PIXELS", 100)
     with pytest.raises(ValueError, match="20 x 10 pixels, more than"):
-        data.read_picture(packed("PNG"), "large.png")
+        data.read_image(packed("PNG"), "large.png")
 
 
 def test_augmented_needs_a_preset():
@@ -1023,12 +1021,12 @@ def test_augmented_needs_a_preset():
 @photos
 def test_photographs_are_known_and_counted(monkeypatch):
     monkeypatch.setenv("ANTS_BEES_DIR", REAL)
-    pictures = data.load(quiet=True)
-    assert (pictures.origin, pictures.kind) == ("folder", "photographs")
-    assert pictures.counts() == data.PHOTOGRAPHS
-    assert (len(pictures.dataset("train")), len(pictures.dataset("val"))) == (244, 153)
-    assert pictures.line == (
-        "pictures: 397 photographs, 244 train, 153 val (the folder in ANTS_BEES_DIR)"
+    images = data.load(quiet=True)
+    assert (images.origin, images.kind) == ("folder", "photographs")
+    assert images.counts() == data.PHOTOGRAPHS
+    assert (len(images.dataset("train")), len(images.dataset("val"))) == (244, 153)
+    assert images.summary == (
+        "images: 397 photographs, 244 train, 153 val (the folder in ANTS_BEES_DIR)"
     )
 
 
@@ -1070,18 +1068,18 @@ def large(tmp_path):
     [(None, (400, 320)), (320, (400, 320)), (161, (400, 320)), (160, (200, 160)), (1, (50, 40))],
 )
 def test_jpegs_are_decoded_no_smaller_than_asked(least_side, size, large):
-    picture, label = large.dataset("val", least_side=least_side)[1]
-    assert (picture.size, label) == (size, 1)
+    image, label = large.dataset("val", least_side=least_side)[1]
+    assert (image.size, label) == (size, 1)
 
 
-def test_the_reduced_picture_looks_the_same(large):
+def test_the_reduced_image_looks_the_same(large):
     whole = np.asarray(large.dataset("val")[0][0].resize((100, 80)), dtype=float)
     reduced = large.dataset("val", least_side=100)[0][0]
     assert reduced.size == (200, 160)
     assert abs(np.asarray(reduced.resize((100, 80)), dtype=float) - whole).mean() < 2
 
 
-def test_pictures_in_memory_are_decoded_once(large):
+def test_images_in_memory_are_decoded_once(large):
     kept, fresh = large.dataset("train", in_memory=True), large.dataset("train")
     assert kept[0][0] is kept[0][0]
     assert fresh[0][0] is not fresh[0][0]

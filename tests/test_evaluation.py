@@ -126,7 +126,7 @@ def test_confusion_rows_are_the_truth():
 
 @settings(max_examples=30, deadline=None)
 @given(predictions())
-def test_confusion_counts_every_picture_once(p):
+def test_confusion_counts_every_image_once(p):
     table = evaluation.confusion(p)
     assert table.shape == (p.logits.shape[1],) * 2 and table.sum() == p.total
     assert table.trace() == p.correct.sum()
@@ -189,7 +189,7 @@ def test_the_interval_is_wilsons(counts):
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 50), st.floats(0.5, 0.98))
-def test_more_pictures_are_surer_and_a_higher_level_wider(correct, level):
+def test_more_images_are_surer_and_a_higher_level_wider(correct, level):
     def width(correct, total, level):
         low, high = evaluation.interval(correct, total, level=level)
         return high - low
@@ -328,8 +328,8 @@ def test_mcnemar_of_a_network_with_itself_says_nothing():
     assert evaluation.mcnemar(same, same) == (2, 0, 0, 1, 1.0)
 
 
-def test_mcnemar_refuses_other_pictures():
-    with pytest.raises(ValueError, match="not asked about the same pictures"):
+def test_mcnemar_refuses_other_images():
+    with pytest.raises(ValueError, match="not asked about the same images"):
         evaluation.mcnemar(sure_of([True, True], 0.9), sure_of([True, False], 0.9))
 
 
@@ -348,7 +348,7 @@ def test_calibration_of_a_network_that_is_too_sure():
     assert len(found.edges) == 6
 
 
-def test_calibration_weighs_its_bins_by_their_pictures():
+def test_calibration_weighs_its_bins_by_their_images():
     half, full = sure_of([True, False, False, False], 0.55), sure_of([True] * 12, 0.99)
     both = evaluation.Predictions(
         torch.cat([half.logits, full.logits]), torch.cat([half.labels, full.labels])
@@ -384,7 +384,7 @@ class Nearest(torch.nn.Module):
         return -torch.cdist(inputs, self.means)
 
 
-def test_cross_validation_predicts_every_picture_by_a_network_that_has_not_seen_it(two_clouds):
+def test_cross_validation_predicts_every_image_by_a_network_that_has_not_seen_it(two_clouds):
     dataset, labels = two_clouds
     made = []
 
@@ -421,8 +421,8 @@ def test_the_folds_part_the_set_and_keep_the_shares_of_the_classes(two_clouds):
 @pytest.mark.parametrize(
     ("labels", "folds", "said"),
     [
-        ([0, 1] * 14, 5, "28 labels for 30 pictures"),
-        ([0] * 27 + [1] * 3, 5, "the smallest class has 3 pictures, too few for 5 folds"),
+        ([0, 1] * 14, 5, "28 labels for 30 images"),
+        ([0] * 27 + [1] * 3, 5, "the smallest class has 3 images, too few for 5 folds"),
         ([0, 1] * 15, 1, "folds must be a whole number from 2"),
     ],
 )

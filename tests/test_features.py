@@ -22,24 +22,24 @@ def backbone():
 
 
 @pytest.fixture
-def pictures():
+def images():
     generator = torch.Generator().manual_seed(1)
     return [(torch.rand(3, 12, 12, generator=generator), index % 3) for index in range(10)]
 
 
-def plain(network, pictures):
+def plain(network, images):
     network.eval()
     with torch.no_grad():
-        return network(torch.stack([picture for picture, _ in pictures]))
+        return network(torch.stack([image for image, _ in images]))
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 5, 32])
-def test_equals_the_plain_forward(batch_size, pictures):
+def test_equals_the_plain_forward(batch_size, images):
     network = backbone()
-    found = features.extract(network, pictures, batch_size=batch_size, dtype=torch.float32)
+    found = features.extract(network, images, batch_size=batch_size, dtype=torch.float32)
     assert found.values.shape == (10, 32)
     assert found.values.dtype == torch.float32
-    torch.testing.assert_close(found.values, plain(network, pictures), atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.values, plain(network, images), atol=1e-5, rtol=0)
     assert found.labels.tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
     assert found.labels.dtype == torch.int64
     assert found.seconds > 0
@@ -50,40 +50,40 @@ def test_head_gives_the_networks_logits(monkeypatch):
     network = models.build("alexnet", weights="none", quiet=True).eval()
     models.freeze(network)
     body, head = models.split(network)
-    pictures = [(torch.rand(3, 80, 80), 0) for _ in range(3)]
-    found = features.extract(body, pictures, batch_size=3, dtype=torch.float32)
-    logits = network(torch.stack([picture for picture, _ in pictures]))
+    images = [(torch.rand(3, 80, 80), 0) for _ in range(3)]
+    found = features.extract(body, images, batch_size=3, dtype=torch.float32)
+    logits = network(torch.stack([image for image, _ in images]))
     assert torch.equal(head(found.values), logits)
 
 
-def test_modes_are_restored(pictures):
+def test_modes_are_restored(images):
     network = backbone().train()
     network[1].eval()
-    features.extract(network, pictures)
+    features.extract(network, images)
     assert [module.training for module in network.modules()].count(False) == 1
     assert not network[1].training
 
 
-def test_modes_are_restored_after_an_error(pictures):
+def test_modes_are_restored_after_an_error(images):
     network = backbone().train()
     with pytest.raises(ValueError, match="must give one size"):
-        features.extract(network, [*pictures, (torch.rand(3, 5, 5), 0)], batch_size=20)
+        features.extract(network, [*images, (torch.rand(3, 5, 5), 0)], batch_size=20)
     assert all(module.training for module in network.modules())
 
 
-def test_nothing_else_is_changed(pictures):
+def test_nothing_else_is_changed(images):
     network = backbone()
     weights = {name: values.clone() for name, values in network.state_dict().items()}
     before = torch.get_rng_state()
-    found = features.extract(network, pictures)
+    found = features.extract(network, images)
     assert torch.equal(torch.get_rng_state(), before)
     assert not found.values.requires_grad
     after = network.state_dict()
     assert all(torch.equal(weights[name], after[name]) for name in weights)
 
 
-def test_features_train_a_head(pictures):
-    found = features.extract(backbone(), pictures)
+def test_features_train_a_head(images):
+    found = features.extract(backbone(), images)
     assert len(found) == 10
     value, label = found[4]
     assert torch.equal(value, found.values[4])
@@ -95,60 +95,60 @@ def test_features_train_a_head(pictures):
     assert head.weight.grad is not None
 
 
-def test_mixed_precision_is_close(pictures):
+def test_mixed_precision_is_close(images):
     network = backbone()
-    found = features.extract(network, pictures, dtype=torch.bfloat16)
+    found = features.extract(network, images, dtype=torch.bfloat16)
     assert found.values.dtype == torch.float32
-    difference = (found.values - plain(network, pictures)).abs().max().item()
+    difference = (found.values - plain(network, images)).abs().max().item()
     assert 0 < difference < 0.02
 
 
 @pytest.mark.parametrize("native", [True, False])
-def test_precision_follows_the_processor(native, pictures, monkeypatch):
+def test_precision_follows_the_processor(native, images, monkeypatch):
     monkeypatch.setattr(features, "native_bf16", lambda: native)
     monkeypatch.setattr(fast_pass, "winograd_pays", lambda: False)
     network = backbone()
     wanted = torch.bfloat16 if native else torch.float32
-    expected = features.extract(network, pictures, dtype=wanted)
-    assert torch.equal(features.extract(network, pictures).values, expected.values)
+    expected = features.extract(network, images, dtype=wanted)
+    assert torch.equal(features.extract(network, images).values, expected.values)
 
 
-def test_bar_only_when_asked_for(pictures, capsys):
-    features.extract(backbone(), pictures)
+def test_bar_only_when_asked_for(images, capsys):
+    features.extract(backbone(), images)
     assert capsys.readouterr().err == ""
-    features.extract(backbone(), pictures, progress=True)
+    features.extract(backbone(), images, progress=True)
     assert "features" in capsys.readouterr().err
 
 
-def test_trainable_backbone_is_refused(pictures):
+def test_trainable_backbone_is_refused(images):
     network = backbone()
     network[1].weight.requires_grad_(True)
     with pytest.raises(ValueError, match=r"has 8 trainable parameters.*models\.freeze\(backbone\)"):
-        features.extract(network, pictures)
+        features.extract(network, images)
 
 
-def test_data_sets_that_do_not_fit(pictures):
+def test_data_sets_that_do_not_fit(images):
     with pytest.raises(ValueError, match="the data set is empty"):
         features.extract(backbone(), [])
-    drawings = [(torchvision.transforms.functional.to_pil_image(p), y) for p, y in pictures]
+    drawings = [(torchvision.transforms.functional.to_pil_image(p), y) for p, y in images]
     with pytest.raises(ValueError, match=r"gives Image where a tensor is needed.*transforms"):
         features.extract(backbone(), drawings)
 
 
-def test_output_must_be_flat(pictures):
+def test_output_must_be_flat(images):
     with pytest.raises(ValueError, match=r"the shape \(1, 8, 10, 10\), not \(N, D\).*Flatten"):
-        features.extract(backbone()[:3], pictures)
+        features.extract(backbone()[:3], images)
 
 
 @pytest.mark.parametrize("batch_size", [0, -1, 2.0, True, "8"])
-def test_impossible_batch_size(batch_size, pictures):
+def test_impossible_batch_size(batch_size, images):
     with pytest.raises(ValueError, match="batch_size must be a whole number from 1, not"):
-        features.extract(backbone(), pictures, batch_size=batch_size)
+        features.extract(backbone(), images, batch_size=batch_size)
 
 
-def test_impossible_dtype(pictures):
+def test_impossible_dtype(images):
     with pytest.raises(ValueError, match=r"float16 is not allowed; use None or one of: torch\.flo"):
-        features.extract(backbone(), pictures, dtype=torch.float16)
+        features.extract(backbone(), images, dtype=torch.float16)
 
 
 @pytest.mark.photos
@@ -164,15 +164,15 @@ def test_demo_features_tell_ants_from_bees():
     passes = {}
     for split in ("train", "val"):
         folder = Path(os.environ["ANTS_BEES_DIR"], split)
-        pictures = torchvision.datasets.ImageFolder(folder, found.transforms())
-        passes[split] = features.extract(body, pictures)
+        images = torchvision.datasets.ImageFolder(folder, found.transforms())
+        passes[split] = features.extract(body, images)
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
     probe.fit(passes["train"].values.numpy(), passes["train"].labels.numpy())
     assert probe.score(passes["val"].values.numpy(), passes["val"].labels.numpy()) > 0.74
 
 
 class Folder:
-    """A few pictures on the disk, read as the package reads them."""
+    """A few images on the disk, read as the package reads them."""
 
     def __init__(self, root, transform=None):
         self.root, self.transform = (
@@ -191,7 +191,7 @@ class Folder:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("ANTS_BEES_CACHE", str(tmp_path / "cache"))
-    return Folder(tmp_path / "pictures", Small())
+    return Folder(tmp_path / "images", Small())
 
 
 class Small:
@@ -203,30 +203,30 @@ class Small:
     def __repr__(self):
         return f"Small({self.vary})"
 
-    def __call__(self, picture):
-        picture = torchvision.transforms.functional.to_tensor(picture.resize((12, 12)))
-        return picture + self.vary * torch.rand(())
+    def __call__(self, image):
+        image = torchvision.transforms.functional.to_tensor(image.resize((12, 12)))
+        return image + self.vary * torch.rand(())
 
 
 def test_a_second_pass_is_read_back(folder, capsys):
     first = features.extract(backbone(), folder.dataset())
     second = features.extract(backbone(), folder.dataset())
-    assert (first.reused, second.reused) == (False, True)
+    assert (first.from_cache, second.from_cache) == (False, True)
     assert torch.equal(first.values, second.values)
     assert first.labels.tolist() == second.labels.tolist() == [0, 0, 1, 1, 1]
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("features: 5 pictures through the backbone in")
+    assert lines[0].startswith("features: 5 images through the backbone in")
     assert lines[0].endswith("kept in the cache")
-    assert "5 pictures, kept from an earlier pass, read in" in lines[1]
+    assert "5 images, kept from an earlier pass, read in" in lines[1]
 
 
 def test_what_it_depends_on_is_told_apart(folder):
     def reused(network, dataset, *, dtype=torch.float32, **options):  # as is, it is the machine's
-        return features.extract(network, dataset, quiet=True, dtype=dtype, **options).reused
+        return features.extract(network, dataset, quiet=True, dtype=dtype, **options).from_cache
 
     assert not reused(backbone(), folder.dataset())
     assert not reused(backbone(), folder.dataset(Small(0.1)))
-    assert not reused(backbone(), folder.dataset(), views=2)
+    assert not reused(backbone(), folder.dataset(), augmentations=2)
     assert not reused(backbone(), folder.dataset(), seed=1)
     assert not reused(backbone(), folder.dataset(), dtype=torch.bfloat16)
     assert not reused(backbone(), torch.utils.data.Subset(folder.dataset(), [0, 3]))
@@ -244,13 +244,13 @@ def test_part_of_a_folder_has_its_own_labels(folder):
     part = torch.utils.data.Subset(folder.dataset(), [4, 0])
     assert features.extract(backbone(), part, quiet=True).labels.tolist() == [1, 0]
     again = features.extract(backbone(), part, quiet=True)
-    assert again.reused
+    assert again.from_cache
     assert again.labels.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_views_vary_and_follow_from_the_seed(keep, folder):
-    options = {"views": 3, "keep": keep, "quiet": True}
+    options = {"augmentations": 3, "cache": keep, "quiet": True}
     dataset = folder.dataset(Small(0.5))
     found = features.extract(backbone(), dataset, seed=7, **options)
     assert found.values.shape == (15, 32)
@@ -270,14 +270,14 @@ def test_the_global_generator_is_left_alone(folder):
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    features.extract(network, folder.dataset(Small(0.5)), views=2, quiet=True)
+    features.extract(network, folder.dataset(Small(0.5)), augmentations=2, quiet=True)
     assert torch.equal(torch.rand(3), expected)
 
 
 def test_a_transform_that_cannot_be_told_is_not_kept(folder):
     for _ in range(2):
         found = features.extract(backbone(), folder.dataset(lambda p: Small()(p)), quiet=True)
-        assert not found.reused
+        assert not found.from_cache
 
 
 def test_large_values_stay_in_their_file(folder, monkeypatch):
@@ -285,7 +285,7 @@ def test_large_values_stay_in_their_file(folder, monkeypatch):
     first = features.extract(backbone(), folder.dataset(), quiet=True)
     monkeypatch.setattr(features, "IN_MEMORY_BYTES", 10**6)
     second = features.extract(backbone(), folder.dataset(), quiet=True)
-    assert second.reused
+    assert second.from_cache
     assert torch.equal(first.values, second.values)
 
 
@@ -312,29 +312,27 @@ def test_no_room_anywhere_says_what_is_needed(folder, monkeypatch):
         features.extract(backbone(), folder.dataset())
 
 
-def test_every_batch_is_read_into_the_same_memory(pictures):
+def test_every_batch_is_read_into_the_same_memory(images):
     job = features._Job(
-        backbone(), pictures, 1, 0, 4, torch.device("cpu"), torch.float32, progress=False
+        backbone(), images, 1, 0, 4, torch.device("cpu"), torch.float32, progress=False
     )
     places, sizes = set(), []
     for batch in job.batches():
         places.add(batch.data_ptr())
         sizes.append(len(batch))
-        expected = torch.stack(
-            [picture for picture, _ in pictures[sum(sizes[:-1]) :][: len(batch)]]
-        )
+        expected = torch.stack([image for image, _ in images[sum(sizes[:-1]) :][: len(batch)]])
         assert torch.equal(batch, expected)
     assert len(places) == 1
     assert sizes == [4, 4, 2]
-    assert job.seen == [label for _, label in pictures]
+    assert job.seen == [label for _, label in images]
 
 
-def test_pictures_of_two_sizes_are_refused_by_number(pictures):
-    pictures[3] = (torch.rand(3, 12, 13), 0)
-    with pytest.raises(ValueError, match=r"picture 3 has the shape \(3, 12, 13\), those before it"):
-        features.extract(backbone(), pictures, batch_size=2)
+def test_images_of_two_sizes_are_refused_by_number(images):
+    images[3] = (torch.rand(3, 12, 13), 0)
+    with pytest.raises(ValueError, match=r"image 3 has the shape \(3, 12, 13\), those before it"):
+        features.extract(backbone(), images, batch_size=2)
 
 
-def test_one_picture_is_not_called_pictures(pictures, capsys):
-    features.extract(backbone(), pictures[:1])
-    assert "features: 1 picture through" in capsys.readouterr().out
+def test_one_image_is_not_called_images(images, capsys):
+    features.extract(backbone(), images[:1])
+    assert "features: 1 image through" in capsys.readouterr().out

@@ -74,7 +74,7 @@ def test_without_a_parameters_cell_it_says_so():
 def test_report_carries_results_and_figures(capsys, monkeypatch):
     shown = []
     monkeypatch.setattr(lesson, "display", lambda bundle, raw: shown.append(bundle))
-    lesson.report("06_training", pictures="drawings", val_accuracy=0.9, curves={"A": [1]})
+    lesson.report("06_training", images="synthetic images", val_accuracy=0.9, curves={"A": [1]})
     result = shown[0][lesson.MIME]
     assert result["lesson"] == "06_training"
     assert result["val_accuracy"] == 0.9
@@ -108,7 +108,7 @@ def test_a_folder_of_your_own_may_be_left_out_or_be_there(tmp_path):
         ({"distance": 33}, "distance must be a whole number from 0 to 32, got 33"),
     ],
 )
-def test_bad_values_for_pictures_of_your_own_are_refused(changes, said):
+def test_bad_values_for_images_of_your_own_are_refused(changes, said):
     with pytest.raises(ValueError, match="must be") as caught:
         lesson.check(of_your_own(**changes))
     assert said in str(caught.value)
@@ -117,11 +117,15 @@ def test_bad_values_for_pictures_of_your_own_are_refused(changes, said):
 def test_the_place_to_keep_a_model_is_a_folder_or_not_there_yet(tmp_path):
     (tmp_path / "model.zip").write_text("x")
     for place in ("", str(tmp_path), str(tmp_path / "new" / "one"), "~"):
-        lesson.check({"__annotations__": {"keep": str}, "keep": place})
-    with pytest.raises(ValueError, match=r"keep must name a folder, and .*model\.zip' is a file"):
-        lesson.check({"__annotations__": {"keep": str}, "keep": str(tmp_path / "model.zip")})
-    with pytest.raises(ValueError, match="keep must be text, got 3"):
-        lesson.check({"__annotations__": {"keep": str}, "keep": 3})
+        lesson.check({"__annotations__": {"model_folder": str}, "model_folder": place})
+    with pytest.raises(
+        ValueError, match=r"model_folder must name a folder, and .*model\.zip' is a file"
+    ):
+        lesson.check(
+            {"__annotations__": {"model_folder": str}, "model_folder": str(tmp_path / "model.zip")}
+        )
+    with pytest.raises(ValueError, match="model_folder must be text, got 3"):
+        lesson.check({"__annotations__": {"model_folder": str}, "model_folder": 3})
 
 
 def test_a_file_is_no_folder(tmp_path):

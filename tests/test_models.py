@@ -78,16 +78,16 @@ def test_auto_without_network_says_demo_and_why(capsys):
 @pytest.mark.parametrize("weights", ["auto", "demo", "none"])
 def test_one_line_unless_quiet(weights, capsys):
     found = models.find_weights("vgg16", weights)
-    assert capsys.readouterr().out == found.line + "\n"
+    assert capsys.readouterr().out == found.summary + "\n"
     assert models.find_weights("vgg16", weights, quiet=True) == found
     assert capsys.readouterr().out == ""
 
 
 def test_sources_asked_for_by_name():
-    assert "asked for by name" in models.find_weights("alexnet", "demo").line
+    assert "asked for by name" in models.find_weights("alexnet", "demo").summary
     none = models.find_weights("alexnet", "none")
     assert (none.kind, none.path) == ("none", None)
-    assert none.line == "weights: none (AlexNet, random start; asked for by name)"
+    assert none.summary == "weights: none (AlexNet, random start; asked for by name)"
 
 
 def test_imagenet_by_name_never_falls_back(tmp_path):
@@ -187,7 +187,7 @@ def test_download_uses_torchvisions_address_and_hash(monkeypatch, tmp_path):
     url = f"https://download.pytorch.org/models/{FILES['alexnet']}"
     assert calls == [(url, "7be5be79", False)]
     assert found.kind == "imagenet"
-    assert "downloaded from download.pytorch.org" in found.line
+    assert "downloaded from download.pytorch.org" in found.summary
     assert found.path == tmp_path / "torch" / "hub" / "checkpoints" / FILES["alexnet"]
 
 
@@ -214,7 +214,7 @@ def test_failed_download_is_said(monkeypatch):
     monkeypatch.setattr(torch.hub, "download_url_to_file", download)
     found = models.find_weights("alexnet")
     assert found.kind == "demo"
-    assert "the download failed: <urlopen error connection reset>" in found.line
+    assert "the download failed: <urlopen error connection reset>" in found.summary
 
 
 # Demo weights
@@ -387,11 +387,11 @@ def test_split_shares_layers_and_computes_the_same():
     assert head is network.classifier
     assert backbone.features is network.features
     assert not backbone.training
-    pictures = torch.rand(2, 3, 224, 224)
+    images = torch.rand(2, 3, 224, 224)
     with torch.no_grad():
-        features = backbone(pictures)
+        features = backbone(images)
         assert features.shape == (2, 9216)
-        assert torch.equal(head(features), network(pictures))
+        assert torch.equal(head(features), network(images))
 
 
 def test_split_keeps_the_modes():
@@ -467,7 +467,7 @@ def test_layer_table_leaves_the_network_alone():
 
 
 @pytest.mark.parametrize("arch", models.ARCHS)
-def test_smallest_picture(arch):
+def test_smallest_image(arch):
     least = {"alexnet": 63, "vgg16": 32}[arch]
     assert len(layers.layer_table(skeleton(arch), size=least))
     with pytest.raises(ValueError, match=r"too small for its layers \(AlexNet needs 63, VGG16"):
@@ -482,15 +482,15 @@ def test_smallest_picture(arch):
 )
 def test_output_size_is_conv2ds(size, kernel, stride, padding):
     layer = nn.Conv2d(1, 1, kernel, stride, padding, device="meta")
-    picture = torch.empty(1, 1, size, size, device="meta")
+    image = torch.empty(1, 1, size, size, device="meta")
     if kernel > size + 2 * padding:
         with pytest.raises(ValueError, match="does not fit"):
             layers.output_size(size, kernel, stride, padding)
         with pytest.raises(RuntimeError):
-            layer(picture)
+            layer(image)
     else:
         side = layers.output_size(size, kernel, stride, padding)
-        assert layer(picture).shape == (1, 1, side, side)
+        assert layer(image).shape == (1, 1, side, side)
 
 
 def test_output_size_of_the_paper():
@@ -514,7 +514,7 @@ WINDOWS = st.lists(st.tuples(st.integers(1, 7), st.integers(1, 3)), min_size=1, 
 
 @given(WINDOWS)
 def test_receptive_field_is_the_smallest_input(kernels_and_strides):
-    """A picture just as large as the field gives one value; one pixel less gives none."""
+    """An image just as large as the field gives one value; one pixel less gives none."""
     field = layers.receptive_field(kernels_and_strides)[-1]
     size = field
     for kernel, stride in kernels_and_strides:

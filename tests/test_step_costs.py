@@ -51,8 +51,8 @@ def test_gradients_and_adams_state_follow_the_trainable_parameters(table):
 def test_less_is_kept_for_the_backward_pass_the_more_is_frozen(table):
     saved = table["saved_bytes"].tolist()
     assert saved == sorted(saved, reverse=True) and saved[0] > saved[1] > saved[2] > saved[3] == 0
-    picture, maps = 3 * 3 * 12 * 12 * 4, 3 * 4 * 10 * 10 * 4  # bytes of the batch, and of one layer
-    assert saved[0] >= picture + maps
+    image, maps = 3 * 3 * 12 * 12 * 4, 3 * 4 * 10 * 10 * 4  # bytes of the batch, and of one layer
+    assert saved[0] >= image + maps
 
 
 def test_times_are_measured_and_none_where_nothing_is_trained(table):

@@ -11,12 +11,12 @@ from tutorial_utils.features import Features
 WIDTH, MIDDLE = 40, 12
 
 
-def kept(count, *, seed=1, views=1, classes=2):
+def kept(count, *, seed=1, augmentations=1, classes=2):
     generator = torch.Generator().manual_seed(seed)
-    values = torch.rand(count * views, WIDTH, generator=generator)
+    values = torch.rand(count * augmentations, WIDTH, generator=generator)
     labels = torch.arange(count) % classes
-    values[:, 0] += labels.repeat(views) * 2
-    return Features(values, labels, 0.0, views)
+    values[:, 0] += labels.repeat(augmentations) * 2
+    return Features(values, labels, 0.0, augmentations)
 
 
 def head(*, dropout=False):
@@ -27,22 +27,22 @@ def head(*, dropout=False):
 
 def test_the_basis_is_orthonormal_and_spans_the_features():
     values = kept(9).values
-    basis = subspace.basis_of(values)
+    basis = subspace.orthonormal_basis(values)
     assert basis.shape == (9, WIDTH)
     torch.testing.assert_close(basis @ basis.T, torch.eye(9), atol=1e-5, rtol=0)
     torch.testing.assert_close(values @ basis.T @ basis, values, atol=1e-5, rtol=1e-5)
 
 
-def test_repeated_pictures_add_no_direction():
+def test_repeated_images_add_no_direction():
     values = kept(5).values
-    assert len(subspace.basis_of(torch.cat([values, values, 2 * values]))) == 5
+    assert len(subspace.orthonormal_basis(torch.cat([values, values, 2 * values]))) == 5
 
 
 @pytest.mark.parametrize("dropout", [False, True])
 def test_at_the_start_the_small_head_is_the_head(dropout):
     wide = head(dropout=dropout).eval()
     train, val = kept(9), kept(7, seed=2)
-    small, (inputs, others) = subspace.narrow(wide, train, val)
+    small, (inputs, others) = subspace.project_head(wide, train, val)
     assert inputs.values.shape == (9, MIDDLE + 9)
     assert not small.training
     torch.testing.assert_close(small(inputs.values), wide(train.values), atol=1e-5, rtol=0)
@@ -52,7 +52,7 @@ def test_at_the_start_the_small_head_is_the_head(dropout):
 def test_gradient_descent_takes_the_same_steps():
     """With SGD and momentum, the small head goes where the wide one goes, step by step."""
     train, val, wide, plain = kept(9), kept(7, seed=2), head(), head()
-    small, (inputs, others) = subspace.narrow(wide, train, val)
+    small, (inputs, others) = subspace.project_head(wide, train, val)
     pairs = [(small, inputs.values), (plain, train.values)]
     makers = [torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9) for net, _ in pairs]
     for _ in range(20):
@@ -64,36 +64,36 @@ def test_gradient_descent_takes_the_same_steps():
     moved = (plain[0].weight - head()[0].weight).abs().max()
     assert moved > 0.05
     torch.testing.assert_close(small(others.values), plain(val.values), atol=1e-4, rtol=1e-4)
-    subspace.widen(small, wide, train)
+    subspace.write_back(small, wide, train)
     torch.testing.assert_close(wide[0].weight, plain[0].weight, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("dropout", [False, True])
-@pytest.mark.parametrize("views", [1, 3])
-def test_what_was_learned_is_written_back(dropout, views):
-    wide, train, val = head(dropout=dropout), kept(9, views=views), kept(7, seed=2)
-    small, (inputs, others) = subspace.narrow(wide, train, val)
+@pytest.mark.parametrize("augmentations", [1, 3])
+def test_what_was_learned_is_written_back(dropout, augmentations):
+    wide, train, val = head(dropout=dropout), kept(9, augmentations=augmentations), kept(7, seed=2)
+    small, (inputs, others) = subspace.project_head(wide, train, val)
     loaders = data.loader(inputs, batch_size=4, shuffle=True), data.loader(others, batch_size=4)
     training.fit(small, loaders[0], val=loaders[1], epochs=3, lr=1e-2, quiet=True)
-    subspace.widen(small, wide, train)
+    subspace.write_back(small, wide, train)
     small.eval(), wide.eval()
     torch.testing.assert_close(wide(val.values), small(others.values), atol=1e-4, rtol=1e-4)
     assert small[0].coefficients.abs().max() > 0
 
 
 def test_features_of_another_size_are_refused():
-    with pytest.raises(ValueError, match="have 40 values a picture, .* takes 20"):
-        subspace.narrow(nn.Sequential(nn.Linear(20, 4), nn.Linear(4, 2)), kept(3))
+    with pytest.raises(ValueError, match="have 40 values an image, .* takes 20"):
+        subspace.project_head(nn.Sequential(nn.Linear(20, 4), nn.Linear(4, 2)), kept(3))
 
 
 @pytest.mark.parametrize("layers", [[nn.ReLU(), nn.Linear(WIDTH, 2)], [nn.Linear(WIDTH, 2)]])
 def test_a_head_that_does_not_fit_is_refused(layers):
     with pytest.raises(ValueError, match="must begin with a dense layer"):
-        subspace.narrow(nn.Sequential(*layers), kept(3))
+        subspace.project_head(nn.Sequential(*layers), kept(3))
 
 
 def test_other_features_cannot_widen():
     wide = head()
-    small, _ = subspace.narrow(wide, kept(9))
+    small, _ = subspace.project_head(wide, kept(9))
     with pytest.raises(ValueError, match=r"trained in 9 directions and these\s+features span 5"):
-        subspace.widen(small, wide, kept(5))
+        subspace.write_back(small, wide, kept(5))

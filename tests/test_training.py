@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_runs import PICTURES, Photos, head, loader, measured, run, same, small_cnn
+from tiny_runs import IMAGES, Photos, head, loader, measured, run, same, small_cnn
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -17,16 +17,16 @@ from tutorial_utils import training
 from tutorial_utils.history import COLUMNS
 
 
-def test_fit_learns_and_counts_every_picture_once():
+def test_fit_learns_and_counts_every_image_once():
     network, history = run(epochs=30)
     assert [e.epoch for e in history.epochs] == list(range(1, 31))
-    assert history.epochs[0].train.total == PICTURES and history.epochs[0].val.total == 11
+    assert history.epochs[0].train.total == IMAGES and history.epochs[0].val.total == 11
     assert history.last.train.loss < history.epochs[0].train.loss
     assert history.last.val == training.evaluate(network, loader(shuffle=False, count=11))
     assert history.stopped is None
 
 
-def test_the_training_loss_is_the_mean_per_picture():
+def test_the_training_loss_is_the_mean_per_image():
     network = head(frozen=False).eval()
     network[2] = nn.Identity()  # no dropout, and an lr too small to change a thing
     _, history = run(network, epochs=1, lr=1e-30, precision="float32")
@@ -60,13 +60,13 @@ def test_the_same_seed_gives_the_same_history_and_another_seed_another():
     assert measured(first) == measured(second) != measured(other)
 
 
-def test_fit_trains_pictures_and_features_alike():
+def test_fit_trains_images_and_features_alike():
     cnn = small_cnn()
     for p in cnn.features.parameters():
         p.requires_grad_(False)
     options = {"shape": (3, 8, 8), "shuffle": False}
     _, history = run(cnn, train=loader(**options), val=loader(**options), epochs=1)
-    assert history.last.val.total == PICTURES
+    assert history.last.val.total == IMAGES
 
 
 def test_fit_leaves_modes_and_generators_alone():
@@ -94,7 +94,7 @@ def test_one_line_an_epoch(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 10
     score = r"loss \d\.\d{4} accuracy \d\.\d{3} \(\d+/%d\)"
-    line = rf"epoch  1/10  training {score % PICTURES}  validation {score % 11}  \d+\.\d s"
+    line = rf"epoch  1/10  training {score % IMAGES}  validation {score % 11}  \d+\.\d s"
     assert re.fullmatch(line, lines[0])
     assert f"accuracy {history.last.val.accuracy:.3f} ({history.last.val.correct}/11)" in lines[-1]
 
@@ -151,7 +151,7 @@ def test_adam_is_fused_on_the_cpu():
 
 
 def test_ctrl_c_keeps_the_history(capsys):
-    network, history = run(train=loader(stop_at=2 * PICTURES + 8), quiet=False)
+    network, history = run(train=loader(stop_at=2 * IMAGES + 8), quiet=False)
     assert history.stopped == "interrupted" and len(history.epochs) == 2
     assert measured(history) == measured(run(epochs=2)[1])
     assert "interrupted: 2 of 4 epochs are finished" in capsys.readouterr().out
@@ -167,7 +167,7 @@ def test_ctrl_c_at_once_gives_an_empty_history():
 
 
 def test_ctrl_c_keeps_the_checkpoint(tmp_path):
-    run(train=loader(stop_at=2 * PICTURES + 8), checkpoint=tmp_path)
+    run(train=loader(stop_at=2 * IMAGES + 8), checkpoint=tmp_path)
     network, history = run(checkpoint=tmp_path, resume=True)
     assert same(network, run()[0]) and history.stopped is None
 
@@ -241,7 +241,7 @@ def test_a_run_in_a_thread_is_the_same_run():
 def test_a_loss_that_is_lost_says_where_and_what_to_try():
     network = head()
     with pytest.raises(FloatingPointError) as caught:
-        run(network, train=loader(bad_at=2 * PICTURES + 8), lr=1e-2)
+        run(network, train=loader(bad_at=2 * IMAGES + 8), lr=1e-2)
     message = str(caught.value)
     assert "the training loss is nan in epoch 3, batch 2 of 5, with lr 0.01" in message
     assert "Try a smaller lr, e.g. 0.001" in message and "inputs are finite" in message
@@ -258,7 +258,7 @@ def test_a_lost_loss_keeps_the_checkpoint(tmp_path):
     with pytest.raises(FloatingPointError, match="There is no checkpoint in .* yet"):
         run(train=loader(bad_at=3), checkpoint=tmp_path)
     with pytest.raises(FloatingPointError, match="The checkpoint of epoch 2 is kept in"):
-        run(train=loader(bad_at=2 * PICTURES + 8), checkpoint=tmp_path)
+        run(train=loader(bad_at=2 * IMAGES + 8), checkpoint=tmp_path)
     assert same(run(checkpoint=tmp_path, resume=True)[0], run()[0])
 
 
@@ -346,7 +346,7 @@ def test_nothing_is_trained_on_bad_input():
 
 @settings(max_examples=20, deadline=None)
 @given(count=st.integers(1, 40), batch_size=st.integers(1, 12))
-def test_evaluate_is_the_mean_over_pictures_whatever_the_batches(count, batch_size):
+def test_evaluate_is_the_mean_over_images_whatever_the_batches(count, batch_size):
     network, photos = head().eval(), Photos(count=count)
     score = training.evaluate(network, DataLoader(photos, batch_size=batch_size))
     logits = network(photos.values)
@@ -380,9 +380,9 @@ def test_mixed_precision_trains_and_stays_close():
 def small_cnn_run(precision):
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
-    pictures = loader(shape=(3, 8, 8), shuffle=False)
+    images = loader(shape=(3, 8, 8), shuffle=False)
     settings = {"epochs": 2, "lr": 1e-3, "quiet": True, "precision": precision}
-    return training.fit(network, pictures, val=pictures, **settings)
+    return training.fit(network, images, val=images, **settings)
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -1,4 +1,4 @@
-"""Tiny networks, pictures and runs that the tests of training share."""
+"""Tiny networks, images and runs that the tests of training share."""
 
 import math
 
@@ -9,13 +9,13 @@ from torch.utils.data import DataLoader, Dataset
 from tutorial_utils import training
 from tutorial_utils.history import Epoch, Score
 
-PICTURES, BATCH, WIDTH = 23, 5, 6  # the last batch is shorter
+IMAGES, BATCH, WIDTH = 23, 5, 6  # the last batch is shorter
 
 
 class Photos(Dataset):
-    """Tiny pictures (or features), which may press Ctrl-C or turn bad when one is read."""
+    """Tiny images (or features), which may press Ctrl-C or turn bad when one is read."""
 
-    def __init__(self, *, shape=(WIDTH,), count=PICTURES, stop_at=None, bad_at=None):
+    def __init__(self, *, shape=(WIDTH,), count=IMAGES, stop_at=None, bad_at=None):
         generator = torch.Generator().manual_seed(1)
         self.values = torch.randn(count, *shape, generator=generator)
         self.labels = (self.values.flatten(1).sum(1) > 0).long()

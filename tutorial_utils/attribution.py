@@ -1,6 +1,6 @@
-"""What a network looks at: heat maps over its pictures, by captum; and which pictures are alike.
+"""What a network looks at: heat maps over its images, by captum; and which images are alike.
 
-`grad_cam` asks the activations of one layer, `occlusion` covers one part of the picture after
+`grad_cam` asks the activations of one layer, `occlusion` covers one part of the image after
 another. Both take any network that maps (N, 3, H, W) to (N, K), frozen or not, and leave it as it
 was: its modes, gradients and hooks.
 
@@ -26,7 +26,7 @@ Targets = int | Sequence[int] | Tensor
 
 def grad_cam(
     network: nn.Module,
-    pictures: Tensor,
+    images: Tensor,
     targets: Targets,
     *,
     layer: str | None = None,
@@ -36,15 +36,15 @@ def grad_cam(
 
     Each channel of the layer is weighted by the mean of the class score's gradient over the
     channel's places; the weighted sum, without what is below zero, is the heat. It has the layer's
-    own few places, e.g. 13x13, and is enlarged smoothly to the picture's size.
+    own few places, e.g. 13x13, and is enlarged smoothly to the image's size.
 
     Args:
         network: maps (N, 3, H, W) to class scores (N, K).
-        pictures: (N, 3, H, W) floating point, as the network takes them.
-        targets: the class whose score is asked about: one for all, or one a picture, (N,).
+        images: (N, 3, H, W) floating point, as the network takes them.
+        targets: the class whose score is asked about: one for all, or one an image, (N,).
         layer: a name from `network.named_modules()`, whose output is (N, C, h, w); None for the
             last convolution.
-        batch_size: pictures at a time.
+        batch_size: images at a time.
 
     Returns:
         (N, H, W) float32 on the CPU, 0 or more. All of a map is 0 where nothing speaks for the
@@ -58,7 +58,7 @@ def grad_cam(
     name, module = _layer(network, layer)
 
     def explain(batch: Tensor, wanted: Tensor) -> Tensor:
-        # Frozen parameters ask for no gradient, so the pictures must.
+        # Frozen parameters ask for no gradient, so the images must.
         method = LayerGradCam(network, module)
         heat = method.attribute(batch.requires_grad_(), wanted, relu_attributions=True)
         if heat.ndim != 4:
@@ -68,12 +68,12 @@ def grad_cam(
             )
         return LayerAttribution.interpolate(heat, tuple(batch.shape[2:]), "bilinear")[:, 0]
 
-    return _in_batches(network, pictures, targets, explain, batch_size)
+    return _in_batches(network, images, targets, explain, batch_size)
 
 
 def occlusion(
     network: nn.Module,
-    pictures: Tensor,
+    images: Tensor,
     targets: Targets,
     *,
     window: int = 32,
@@ -81,19 +81,19 @@ def occlusion(
     baseline: float = 0.0,
     batch_size: int = 16,
 ) -> Tensor:
-    """Return by how much a class score falls when a square of the picture is covered.
+    """Return by how much a class score falls when a square of the image is covered.
 
-    The square is moved over the whole picture. What several squares cover gets the mean of their
+    The square is moved over the whole image. What several squares cover gets the mean of their
     falls. It takes one forward pass for each place of the square, and no gradients.
 
     Args:
         network: maps (N, 3, H, W) to class scores (N, K).
-        pictures: (N, 3, H, W) floating point, as the network takes them.
-        targets: the class whose score is asked about: one for all, or one a picture, (N,).
-        window: side of the square, in pixels of the picture as the network takes it.
+        images: (N, 3, H, W) floating point, as the network takes them.
+        targets: the class whose score is asked about: one for all, or one an image, (N,).
+        window: side of the square, in pixels of the image as the network takes it.
         stride: by how many pixels it is moved, at most `window`, or some would never be covered.
-        baseline: what it is filled with; 0 is the mean colour of a normalised picture.
-        batch_size: pictures at a time.
+        baseline: what it is filled with; 0 is the mean colour of a normalised image.
+        batch_size: images at a time.
 
     Returns:
         (N, H, W) float32 on the CPU, in units of the score: above 0 where covering lowers it,
@@ -104,7 +104,7 @@ def occlusion(
     """
     from captum.attr import Occlusion
 
-    _check_square(pictures, window, stride, baseline)
+    _check_square(images, window, stride, baseline)
 
     def explain(batch: Tensor, wanted: Tensor) -> Tensor:
         square = {"sliding_window_shapes": (3, window, window), "strides": (3, stride, stride)}
@@ -113,7 +113,7 @@ def occlusion(
             heat = method.attribute(batch, target=wanted, baselines=baseline, **square)
         return heat.mean(dim=1)  # the square covers all channels, which share its fall
 
-    return _in_batches(network, pictures, targets, explain, batch_size)
+    return _in_batches(network, images, targets, explain, batch_size)
 
 
 def share_inside(heat: Tensor, mask: Tensor) -> Tensor:
@@ -143,7 +143,7 @@ def neighbours(features: Tensor, queries: Tensor, *, count: int = 5) -> Tensor:
     """Return the places of the features that are most alike to each query, by their angle.
 
     Args:
-        features: (N, D), one row a picture.
+        features: (N, D), one row an image.
         queries: (Q, D). A query that is itself among the features finds itself first.
         count: how many, at most N.
 
@@ -165,22 +165,22 @@ def neighbours(features: Tensor, queries: Tensor, *, count: int = 5) -> Tensor:
 
 def _in_batches(
     network: nn.Module,
-    pictures: Tensor,
+    images: Tensor,
     targets: Targets,
     explain: Callable[[Tensor, Tensor], Tensor],
     batch_size: int,
 ) -> Tensor:
-    """Run a method over the pictures, a few at a time, and give all maps, (N, H, W)."""
-    _check_pictures(pictures)
+    """Run a method over the images, a few at a time, and give all maps, (N, H, W)."""
+    _check_images(images)
     _check_whole("batch_size", batch_size, 1)
-    wanted = _targets(targets, len(pictures))
-    device = next((p.device for p in network.parameters()), pictures.device)
+    wanted = _targets(targets, len(images))
+    device = next((p.device for p in network.parameters()), images.device)
     maps = []
     # Maps are wanted under no_grad and inference_mode as well: both end in here.
     with torch.inference_mode(False), torch.enable_grad(), _watched(network):
-        for start in range(0, len(pictures), batch_size):
+        for start in range(0, len(images), batch_size):
             part = slice(start, start + batch_size)
-            batch = pictures[part].detach().clone().to(device)
+            batch = images[part].detach().clone().to(device)
             if start == 0:
                 _check_scores(network, batch[:1], wanted)
             heat = explain(batch, wanted[part].clone().to(device))
@@ -233,30 +233,30 @@ def _targets(targets: Targets, count: int) -> Tensor:
     whole = not wanted.dtype.is_floating_point and wanted.dtype != torch.bool
     if not whole or wanted.ndim > 1 or (wanted.ndim == 1 and len(wanted) != count):
         raise ValueError(
-            f"targets must be one class for all, or one for each of the {count} pictures, as "
+            f"targets must be one class for all, or one for each of the {count} images, as "
             f"whole numbers, not {wanted.dtype} of shape {tuple(wanted.shape)}"
         )
     return wanted.to("cpu", torch.int64).expand(count)
 
 
-def _check_pictures(pictures: Tensor) -> None:
-    good = isinstance(pictures, Tensor) and pictures.ndim == 4 and pictures.shape[1] == 3
-    if not good or len(pictures) == 0 or not pictures.is_floating_point():
+def _check_images(images: Tensor) -> None:
+    good = isinstance(images, Tensor) and images.ndim == 4 and images.shape[1] == 3
+    if not good or len(images) == 0 or not images.is_floating_point():
         shown = (
-            f"{pictures.dtype} of shape {tuple(pictures.shape)}"
-            if isinstance(pictures, Tensor)
-            else f"a {type(pictures).__name__}"
+            f"{images.dtype} of shape {tuple(images.shape)}"
+            if isinstance(images, Tensor)
+            else f"a {type(images).__name__}"
         )
         raise ValueError(
-            f"pictures must be a floating-point tensor (N, 3, H, W), N from 1, not {shown}. One "
-            f"picture is a batch too: picture[None]"
+            f"images must be a floating-point tensor (N, 3, H, W), N from 1, not {shown}. One "
+            f"image is a batch too: image[None]"
         )
 
 
-def _check_scores(network: nn.Module, picture: Tensor, wanted: Tensor) -> None:
-    """Ask about one picture, so that a wrong class is said in words and not by an index."""
+def _check_scores(network: nn.Module, image: Tensor, wanted: Tensor) -> None:
+    """Ask about one image, so that a wrong class is said in words and not by an index."""
     with torch.no_grad():
-        scores = network(picture)
+        scores = network(image)
     if scores.ndim != 2:
         raise ValueError(
             f"the network must give class scores (N, K), not {tuple(scores.shape)}: put backbone "
@@ -270,9 +270,9 @@ def _check_scores(network: nn.Module, picture: Tensor, wanted: Tensor) -> None:
         )
 
 
-def _check_square(pictures: Tensor, window: int, stride: int, baseline: float) -> None:
-    _check_pictures(pictures)
-    _check_whole("window", window, 1, min(pictures.shape[2:]))
+def _check_square(images: Tensor, window: int, stride: int, baseline: float) -> None:
+    _check_images(images)
+    _check_whole("window", window, 1, min(images.shape[2:]))
     _check_whole("stride", stride, 1, window)
     if isinstance(baseline, bool) or not isinstance(baseline, Real):
         raise ValueError(f"baseline must be one number, not {baseline!r}")

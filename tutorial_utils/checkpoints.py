@@ -161,7 +161,7 @@ def recipe_of(
         prefix = f"group {number} " if len(groups) > 1 else ""
         recipe |= {prefix + key: value for key, value in group.items()}
     for name, loader in (("train", train), ("val", val)):
-        recipe[f"{name} pictures"] = len(loader.dataset)
+        recipe[f"{name} images"] = len(loader.dataset)
         recipe[f"{name} batch size"] = loader.batch_size
         recipe[f"{name} order"] = type(loader.sampler).__name__
     return json.loads(json.dumps(recipe, default=str))

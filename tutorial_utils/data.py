@@ -1,7 +1,7 @@
-"""The pictures: where they come from, what is wrong with them, and how a network gets them.
+"""The images: where they come from, what is wrong with them, and how a network gets them.
 
 `load` asks the sources in order and says which one answered: a folder of your own, the cache, the
-download, the drawings of `sketchbook`. All of them are laid out as torchvision's `ImageFolder`
+download, the synthetic images. All of them are laid out as torchvision's `ImageFolder`
 reads them: `train/<class>/` and `val/<class>/`.
 
 Sources:
@@ -27,11 +27,10 @@ from torchvision.transforms._presets import ImageClassification
 
 from tutorial_utils import synthetic
 from tutorial_utils._support import cache, connection, downloads, image_files
-from tutorial_utils._support.image_files import open_picture as open_picture
-from tutorial_utils._support.image_files import read_picture as read_picture
+from tutorial_utils._support.image_files import open_image as open_image
+from tutorial_utils._support.image_files import read_image as read_image
 
-
-SOURCES = ("auto", "folder", "cache", "download", "drawn")
+SOURCES = ("auto", "folder", "cache", "download", "synthetic")
 SPLITS = ("train", "val")
 
 URL = "https://download.pytorch.org/tutorial/hymenoptera_data.zip"
@@ -42,11 +41,11 @@ SIZE_BYTES = 47_286_322
 PHOTOGRAPHS = {"train": {"ants": 123, "bees": 121}, "val": {"ants": 70, "bees": 83}}
 LANDMARK = Path("train/ants/0013035.jpg")
 
-LAYOUT = "expected are train/<class>/ and val/<class>/ with pictures in them"
+LAYOUT = "expected are train/<class>/ and val/<class>/ with images in them"
 
 
 class Problem(NamedTuple):
-    """A file that should be a picture and cannot be used.
+    """A file that should be an image and cannot be used.
 
     Attributes:
         path: relative to the folder that was audited.
@@ -59,12 +58,12 @@ class Problem(NamedTuple):
 
 @dataclass(frozen=True)
 class Audit:
-    """What a folder of pictures holds.
+    """What a folder of images holds.
 
     Attributes:
-        counts: readable pictures, by split and class. A folder without `train` and `val` is one
+        counts: readable images, by split and class. A folder without `train` and `val` is one
             split, named ".".
-        problems: files that have a picture's name and cannot be used.
+        problems: files that have an image's name and cannot be used.
         odd: files and folders that are left out for what they are, each with the reason.
     """
 
@@ -74,7 +73,7 @@ class Audit:
 
     def __str__(self) -> str:
         """Return a table of the counts, then the problems and the odd ones line by line."""
-        rows = [("split", "class", "pictures", "problems")]
+        rows = [("split", "class", "images", "problems")]
         for split, counts in self.counts.items():
             for label, count in counts.items():
                 bad = [p for p in self.problems if p.path.is_relative_to(Path(split, label))]
@@ -100,14 +99,14 @@ class ImageFolder(torchvision.datasets.ImageFolder):
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """A set of pictures that was found and looked through.
+class ImageSet:
+    """A set of images that was found and looked through.
 
     Attributes:
         root: the folder that holds `train` and `val`.
-        origin: which source answered: "folder", "cache", "download" or "drawn".
-        kind: "photographs" (the 397 of the course), "drawings" or "own folder".
-        line: one line for people, saying what it is and where it came from.
+        origin: which source answered: "folder", "cache", "download" or "synthetic".
+        kind: "photographs" (the 397 of the course), "synthetic images" or "own folder".
+        summary: one line, saying what it is and where it came from.
         audit: what was found in it.
         classes: the class names in the order of their labels.
     """
@@ -115,12 +114,12 @@ class Pictures:
     root: Path
     origin: str
     kind: str
-    line: str
+    summary: str
     audit: Audit
     classes: tuple[str, ...]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return how many readable pictures there are, by split and class."""
+        """Return how many readable images there are, by split and class."""
         return {split: dict(counts) for split, counts in self.audit.counts.items()}
 
     def dataset(
@@ -131,14 +130,14 @@ class Pictures:
         least_side: int | None = None,
         in_memory: bool = False,
     ) -> ImageFolder:
-        """Return the pictures of one split, without the files that cannot be read.
+        """Return the images of one split, without the files that cannot be read.
 
         Args:
             split: "train" or "val".
-            transform: turns a PIL picture into what the network wants; None leaves PIL pictures.
+            transform: turns a PIL image into what the network wants; None leaves PIL images.
             least_side: decode a JPEG to a half, a quarter or an eighth of its size, as long as
                 no side has fewer pixels than this; faster, and slightly different pixels.
-            in_memory: decode each picture once and keep it, so that later epochs need not: three
+            in_memory: decode each image once and keep it, so that later epochs need not: three
                 bytes a pixel.
 
         Raises:
@@ -155,20 +154,20 @@ class Pictures:
             return _oddity(path.relative_to(split)) is None and path not in bad
 
         folder = self.root / split
-        opened = functools.partial(open_picture, least_side=least_side)
+        opened = functools.partial(open_image, least_side=least_side)
         loader = functools.cache(opened) if in_memory else opened
         found = ImageFolder(folder, transform, loader=loader, is_valid_file=usable)
         found.least_side = least_side
         return found
 
 
-def load(source: str | Path = "auto", *, quiet: bool = False) -> Pictures:
-    """Find the pictures, look through them, and say in one line which they are.
+def load(source: str | Path = "auto", *, quiet: bool = False) -> ImageSet:
+    """Find the images, look through them, and say in one line which they are.
 
     Args:
-        source: one of `SOURCES`, or a folder. "auto" takes the first that answers of: the folder
-            in ANTS_BEES_DIR, the photographs in the cache, the download, the drawings. A source
-            asked for by name never falls back.
+        source: one of `SOURCES`, or a folder. "auto" takes the first that is there: the folder in
+            ANTS_BEES_DIR, the photographs in the cache, the download, the synthetic images. Any
+            other source never falls back.
         quiet: print nothing.
 
     Raises:
@@ -183,15 +182,15 @@ def load(source: str | Path = "auto", *, quiet: bool = False) -> Pictures:
     report = audit(found.root)
     _check_left(found.root, report)
     kind = found.kind or _kind_of(found.root, report)
-    line = _line(kind, report, found.clause)
+    line = _summary(kind, report, found.clause)
     if not quiet:
         print("\n".join([line, *_skipped(report)]), flush=True)
     classes = tuple(report.counts["train"])
-    return Pictures(found.root, found.origin, kind, line, report, classes)
+    return ImageSet(found.root, found.origin, kind, line, report, classes)
 
 
 def audit(folder: str | Path) -> Audit:
-    """Look through a folder of pictures, decoding every one, and list what is wrong.
+    """Look through a folder of images, decoding every one, and list what is wrong.
 
     Args:
         folder: holds `train/<class>/` and `val/<class>/`, one of the two, or `<class>/` itself.
@@ -225,12 +224,12 @@ def loader(dataset: Dataset, *, batch_size: int = 20, shuffle: bool = False) -> 
 
     Args:
         dataset: gives pairs of a tensor and a label.
-        batch_size: pictures per batch; the last batch may be shorter.
+        batch_size: images per batch; the last batch may be shorter.
         shuffle: draw a new order for every pass.
 
     Raises:
         ValueError: if `batch_size` is not a whole number from 1, or the data set is empty or
-            gives PIL pictures.
+            gives PIL images.
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
         raise ValueError(f"batch_size must be a whole number from 1, not {batch_size!r}")
@@ -238,8 +237,8 @@ def loader(dataset: Dataset, *, batch_size: int = 20, shuffle: bool = False) -> 
         raise ValueError("the data set is empty: there is nothing to load")
     if isinstance(dataset, ImageFolder) and dataset.transform is None:
         raise ValueError(
-            "the data set gives PIL pictures, which cannot be batched: make it with a transform, "
-            "such as pictures.dataset('train', weights.transforms())"
+            "the data set gives PIL images, which cannot be batched: make it with a transform, "
+            "such as images.dataset('train', weights.transforms())"
         )
     return DataLoader(dataset, batch_size=int(batch_size), shuffle=shuffle)
 
@@ -253,12 +252,12 @@ def augmented(
     contrast: float = 0.2,
     saturation: float = 0.2,
 ) -> v2.Compose:
-    """Return a training transform that varies every picture a little, sized as the weights want.
+    """Return a training transform that varies every image a little, sized as the weights want.
 
     Args:
         preset: the weights' own, `weights.transforms()`; its size, mean and standard deviation
             are kept.
-        least_area: the least share of the picture's area that a random cut keeps, above 0 to 1.
+        least_area: the least share of the image's area that a random cut keeps, above 0 to 1.
         flip: how probable a mirror image is, 0 to 1.
         brightness: by which share it is changed at most, 0 to 1; 0 leaves it as it is. Likewise
             `contrast` and `saturation`.
@@ -266,7 +265,7 @@ def augmented(
         saturation: see `brightness`.
 
     Returns:
-        Maps a PIL picture to a float32 tensor (3, H, W). As it comes: a random cut of at least
+        Maps a PIL image to a float32 tensor (3, H, W). As it comes: a random cut of at least
         half the area, mirrored every other time, with brightness, contrast and saturation changed
         by up to a fifth.
 
@@ -304,7 +303,7 @@ def _check_share(name: str, value: object, *, zero: bool) -> None:
         raise ValueError(f"{name} must be a number {allowed}, not {value!r}")
 
 
-# The sources: where the pictures come from.
+# The sources: where the images come from.
 
 
 class _Found(NamedTuple):
@@ -325,7 +324,7 @@ def _find(source: str | Path, quiet: bool) -> _Found:
         "folder": _from_folder,
         "cache": _from_cache,
         "download": lambda: _from_download(quiet),
-        "drawn": lambda: _drawn("asked for by name", quiet),
+        "synthetic": lambda: _synthetic("asked for by name", quiet),
     }
     if not isinstance(source, str) or source not in ask:
         raise ValueError(
@@ -342,19 +341,19 @@ def _looks_like_folder(source: object) -> bool:
 
 
 def _find_any(quiet: bool) -> _Found:
-    """Take the first source that answers; the drawings always do."""
+    """Take the first source that answers; the synthetic images always do."""
     if _folder_in_environment():
         return _from_folder()
-    if root := cache.kept(_photographs_name()):
+    if root := cache.find(_photographs_name()):
         return _Found(root, "cache", "photographs", "from the cache")
     lost = (cache.cache_path() / _photographs_name()).exists()
     before = "the photographs in the cache are not complete; " if lost else ""
     if not connection.online():
-        return _drawn(f"{before}no network: {connection.offline_reason()}", quiet)
+        return _synthetic(f"{before}no network: {connection.offline_reason()}", quiet)
     try:
         return _download(quiet)
     except ConnectionError as error:
-        return _drawn(f"{before}the download failed: {error}", quiet)
+        return _synthetic(f"{before}the download failed: {error}", quiet)
 
 
 def _folder_in_environment() -> str:
@@ -372,23 +371,25 @@ def _from_folder() -> _Found:
 
 
 def _from_cache() -> _Found:
-    if root := cache.kept(_photographs_name()):
+    if root := cache.find(_photographs_name()):
         return _Found(root, "cache", "photographs", "from the cache")
-    if root := cache.kept(_drawn_name()):
-        return _Found(root, "cache", "drawings", "from the cache, which holds no photographs")
+    if root := cache.find(_synthetic_name()):
+        return _Found(
+            root, "cache", "synthetic images", "from the cache, which holds no photographs"
+        )
     raise FileNotFoundError(
         f"source 'cache' was asked for, but the cache {cache.cache_path()} holds no complete set "
-        f"of pictures: use source='download' or 'drawn' once to fill it, or 'auto'"
+        f"of images: use source='download' or 'synthetic' once to fill it, or 'auto'"
     )
 
 
 def _from_download(quiet: bool) -> _Found:
     """Download by name: take what was downloaded before, else try, whatever is remembered."""
     cure = (
-        f"Try again later, use source='drawn' (or 'auto'), or get {URL} on another machine, unpack "
-        f"it and set ANTS_BEES_DIR to the folder"
+        f"Try again later, use source='synthetic' (or 'auto'), or get {URL} on another machine, "
+        f"unpack it and set ANTS_BEES_DIR to the folder"
     )
-    kept = cache.kept(_photographs_name())
+    kept = cache.find(_photographs_name())
     if not kept and not connection.online(force=True):
         reason = f"no network: {connection.offline_reason()}"
         raise ConnectionError(f"the photographs cannot be downloaded ({reason}). {cure}")
@@ -400,42 +401,44 @@ def _from_download(quiet: bool) -> _Found:
 
 def _download(quiet: bool) -> _Found:
     """Put the photographs into the cache; raise ConnectionError with the reason if it fails."""
-    root = cache.keep(_photographs_name(), lambda work: _fetch(work, quiet), quiet=quiet)
+    root = cache.get_or_create(_photographs_name(), lambda work: _fetch(work, quiet), quiet=quiet)
     return _Found(root, "download", "photographs", f"downloaded from {URL.split('/')[2]}")
 
 
-def _drawn(reason: str, quiet: bool) -> _Found:
-    """Draw the pictures into the cache, once, and say why they are drawn."""
+def _synthetic(reason: str, quiet: bool) -> _Found:
+    """Draw the images into the cache, once, and say why they are drawn."""
 
     def make(work: Path) -> Path:
         if not quiet:
-            print("drawing the pictures, once; this takes about half a minute", flush=True)
-        with downloads.progress_bar(quiet, desc="drawing", unit="picture") as bar:
+            print("drawing the images, once; this takes about half a minute", flush=True)
+        with downloads.progress_bar(quiet, desc="drawing", unit="image") as bar:
 
             def progress(done: int, total: int) -> None:
                 bar.total = total
                 bar.update(done - bar.n)
 
-            return synthetic.write(work / "drawn", progress=progress)
+            return synthetic.write(work / "synthetic", progress=progress)
 
     try:
-        root = cache.keep(_drawn_name(), make, quiet=quiet)
+        root = cache.get_or_create(_synthetic_name(), make, quiet=quiet)
     except PermissionError:
         raise
     except OSError as error:
         raise OSError(
-            f"the drawings cannot be kept in the cache {cache.cache_path()} "
+            f"the synthetic images cannot be written to the cache {cache.cache_path()} "
             f"({error.strerror or error}): make room, or set ANTS_BEES_CACHE to another folder"
         ) from error
-    return _Found(root, "drawn", "drawings", f"drawn by tutorial_utils.synthetic; {reason}")
+    return _Found(
+        root, "synthetic", "synthetic images", f"drawn by tutorial_utils.synthetic; {reason}"
+    )
 
 
 def _photographs_name() -> str:
     return f"hymenoptera_data-{SHA256[:8]}"
 
 
-def _drawn_name() -> str:
-    return f"drawn-{synthetic.VERSION}"
+def _synthetic_name() -> str:
+    return f"synthetic-{synthetic.VERSION}"
 
 
 def _fetch(work: Path, quiet: bool) -> Path:
@@ -458,7 +461,7 @@ def _fetch(work: Path, quiet: bool) -> Path:
 # The folder: what it must hold, and what is said of it.
 
 
-def _check_folder(root: Path, called: str = "the picture folder") -> None:
+def _check_folder(root: Path, called: str = "the image folder") -> None:
     if not root.exists():
         raise FileNotFoundError(f"{called} does not exist: {root}; {LAYOUT}")
     if not root.is_dir():
@@ -475,7 +478,7 @@ def _check_layout(root: Path, called: str) -> None:
         inner = [name for name in _visible_folders(root) if (root / name / "train").is_dir()]
         hint = f". Did you mean {root / inner[0]}?" if inner else ""
         raise FileNotFoundError(
-            f"the picture folder {root} lacks {' and '.join(missing)} (it holds "
+            f"the image folder {root} lacks {' and '.join(missing)} (it holds "
             f"{', '.join(_visible_folders(root)) or 'no folders'}); {LAYOUT}{hint}"
         )
     train, val = (_visible_folders(root / split) for split in SPLITS)
@@ -493,20 +496,20 @@ def _check_layout(root: Path, called: str) -> None:
         for label in train:
             if not any(_oddity(label / path) is None for path in _files(root / split / label)):
                 raise ValueError(
-                    f"the class {split}/{label} of {root} is empty: put pictures into it "
+                    f"the class {split}/{label} of {root} is empty: put images into it "
                     f"({', '.join(IMG_EXTENSIONS)}), or take the class out of train and val"
                 )
 
 
 def _check_left(root: Path, report: Audit) -> None:
-    """Check that no class has lost all its pictures to problems."""
+    """Check that no class has lost all its images to problems."""
     for split, counts in report.counts.items():
         for label, count in counts.items():
             if count == 0:
                 folder = Path(split, label)
                 bad = [p for p in report.problems if p.path.is_relative_to(folder)]
                 raise ValueError(
-                    f"no picture of the class {folder.as_posix()} of {root} can be used: "
+                    f"no image of the class {folder.as_posix()} of {root} can be used: "
                     f"{_named(bad)}. Replace them; data.audit lists all"
                 )
 
@@ -516,11 +519,11 @@ def _kind_of(root: Path, report: Audit) -> str:
     return "photographs" if known else "own folder"
 
 
-def _line(kind: str, report: Audit, clause: str) -> str:
+def _summary(kind: str, report: Audit, clause: str) -> str:
     sums = {split: sum(counts.values()) for split, counts in report.counts.items()}
-    what = "pictures of your own" if kind == "own folder" else kind
+    what = "images of your own" if kind == "own folder" else kind
     parts = ", ".join(f"{count} {split}" for split, count in sums.items())
-    return f"pictures: {sum(sums.values())} {what}, {parts} ({clause})"
+    return f"images: {sum(sums.values())} {what}, {parts} ({clause})"
 
 
 def _skipped(report: Audit) -> list[str]:
@@ -569,4 +572,4 @@ def _oddity(path: Path) -> str | None:
     return None
 
 
-# One picture: decoding it, and what may be wrong with it.
+# One image: decoding it, and what may be wrong with it.

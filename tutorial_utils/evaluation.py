@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler, Subset
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """A network's scores for a set of pictures, in the set's order.
+    """A network's scores for a set of images, in the set's order.
 
     Attributes:
         logits: (N, K) float32, on the CPU.
@@ -48,7 +48,7 @@ class Predictions:
             )
 
     def __len__(self) -> int:
-        """Return the number of pictures, N."""
+        """Return the number of images, N."""
         return len(self.labels)
 
     @property
@@ -63,17 +63,17 @@ class Predictions:
 
     @property
     def losses(self) -> Tensor:
-        """Each picture's cross-entropy in nats, (N,)."""
+        """Each image's cross-entropy in nats, (N,)."""
         return cross_entropy(self.logits, self.labels, reduction="none")
 
     @property
     def correct(self) -> Tensor:
-        """Whether each picture was classified rightly, (N,) bool."""
+        """Whether each image was classified rightly, (N,) bool."""
         return self.predicted == self.labels
 
     @property
     def total(self) -> int:
-        """The number of pictures, N."""
+        """The number of images, N."""
         return len(self)
 
     @property
@@ -91,13 +91,13 @@ class Range(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Two networks on the same pictures, and how likely a split this uneven is by chance.
+    """Two networks on the same images, and how likely a split this uneven is by chance.
 
     Attributes:
-        both: pictures that both classify rightly.
-        only_first: pictures that only the first one gets right.
-        only_second: pictures that only the second one gets right.
-        neither: pictures that both get wrong.
+        both: images that both classify rightly.
+        only_first: images that only the first one gets right.
+        only_second: images that only the second one gets right.
+        neither: images that both get wrong.
         p_value: how likely a fair coin splits `only_first + only_second` at least as unevenly;
             1.0 if there is nothing to split.
     """
@@ -115,11 +115,11 @@ class Calibration:
 
     Attributes:
         edges: (B + 1,) float64, from 0 to 1: the bins of the highest probability.
-        counts: (B,) int64, the pictures in each bin.
+        counts: (B,) int64, the images in each bin.
         confidence: (B,) float64, the mean highest probability in each bin, NaN where it is empty.
         accuracy: (B,) float64, the fraction classified rightly in each bin, NaN where it is empty.
         error: the expected calibration error: the mean of |accuracy - confidence| over all
-            pictures, each counted with the figures of its bin.
+            images, each counted with the figures of its bin.
     """
 
     edges: numpy.ndarray
@@ -132,7 +132,7 @@ class Calibration:
 def predict(
     network: nn.Module, loader: DataLoader, *, device: str | torch.device | None = None
 ) -> Predictions:
-    """Score every picture in evaluation mode, without gradients.
+    """Score every image in evaluation mode, without gradients.
 
     The modes of the network's modules and the caller's generator are left as they were.
 
@@ -142,7 +142,7 @@ def predict(
         device: where to compute; None stays where the network is. The network remains there.
 
     Returns:
-        The predictions, on the CPU, so that index i is picture i of the data set.
+        The predictions, on the CPU, so that index i is image i of the data set.
 
     Raises:
         ValueError: if the loader is empty or shuffles, or the outputs do not fit the labels.
@@ -151,7 +151,7 @@ def predict(
         raise ValueError("the loader is empty: it gives no batch. Look at the data set's length")
     if isinstance(loader.sampler, RandomSampler):
         raise ValueError(
-            "the loader shuffles, so a prediction could not be traced to its picture: make it "
+            "the loader shuffles, so a prediction could not be traced to its image: make it "
             "with shuffle=False"
         )
     if device is None:
@@ -201,9 +201,9 @@ def confusion(predictions: Predictions, *, classes: int | None = None) -> numpy.
 
 
 def worst(predictions: Predictions, *, count: int = 8) -> list[int]:
-    """Return the indices of the pictures with the highest loss, the worst first.
+    """Return the indices of the images with the highest loss, the worst first.
 
-    These are the pictures that the network is most surely wrong about. When fewer are wrong than
+    These are the images that the network is most surely wrong about. When fewer are wrong than
     asked for, the rest are right, and the least sure.
 
     Args:
@@ -219,8 +219,8 @@ def interval(correct: int, total: int, *, level: float = 0.95) -> tuple[float, f
     """Return Wilson's interval for an accuracy: which true accuracies the count is likely under.
 
     Args:
-        correct: pictures classified rightly.
-        total: pictures in all.
+        correct: images classified rightly.
+        total: images in all.
         level: how often such an interval holds the true accuracy, between 0 and 1.
 
     Returns:
@@ -293,14 +293,14 @@ def bootstrap(
 
 
 def mcnemar(first: Predictions, second: Predictions) -> Comparison:
-    """Compare two networks on the same pictures by McNemar's exact test.
+    """Compare two networks on the same images by McNemar's exact test.
 
-    Pictures that both get right, or both wrong, say nothing about which is better. If both were
+    Images that both get right, or both wrong, say nothing about which is better. If both were
     equally good, the others would fall to either side like coin tosses.
 
     Args:
         first: what `predict` returned for one network.
-        second: the same for the other network, on the same pictures in the same order.
+        second: the same for the other network, on the same images in the same order.
 
     Raises:
         ValueError: if the labels of the two differ.
@@ -311,7 +311,7 @@ def mcnemar(first: Predictions, second: Predictions) -> Comparison:
     """
     if not torch.equal(first.labels, second.labels):
         raise ValueError(
-            f"the two were not asked about the same pictures: {len(first)} and {len(second)} "
+            f"the two were not asked about the same images: {len(first)} and {len(second)} "
             f"labels, which differ. Predict both with one loader that does not shuffle"
         )
     from scipy import stats  # loaded when used: it takes memory
@@ -360,7 +360,7 @@ def cross_validate(
     batch_size: int = 64,
     device: str | torch.device | None = None,
 ) -> Predictions:
-    """Predict every picture of a set by a network that was trained on the others.
+    """Predict every image of a set by a network that was trained on the others.
 
     The set is cut into `folds` parts with the same share of every class; each part is predicted
     by the network that `fit` made of the rest.
@@ -369,16 +369,16 @@ def cross_validate(
         dataset: gives (input, label) by index, e.g. what `features.extract` returned.
         labels: the label of each, (N,), whole numbers from 0.
         fit: gets the part to train on and the number of the fold, from 0; returns the network.
-        folds: how many parts, from 2, and not more than the smallest class has pictures.
+        folds: how many parts, from 2, and not more than the smallest class has images.
         seed: of the cut; global generators are left alone.
         batch_size: of the prediction.
         device: where to predict; None stays where the network is.
 
     Returns:
-        One prediction for each picture, in the set's order.
+        One prediction for each image, in the set's order.
 
     Raises:
-        ValueError: if the sizes do not match, or a class has fewer pictures than there are folds.
+        ValueError: if the sizes do not match, or a class has fewer images than there are folds.
 
     Source:
         Kohavi, "A study of cross-validation and bootstrap for accuracy estimation and model
@@ -387,12 +387,12 @@ def cross_validate(
     labels = numpy.asarray([int(label) for label in labels])
     _check_whole(folds, "folds", 2)
     if len(labels) != len(dataset):
-        raise ValueError(f"there are {len(labels)} labels for {len(dataset)} pictures")
+        raise ValueError(f"there are {len(labels)} labels for {len(dataset)} images")
     smallest = int(numpy.bincount(labels)[numpy.unique(labels)].min()) if len(labels) else 0
     if smallest < folds:
         raise ValueError(
-            f"the smallest class has {smallest} pictures, too few for {folds} folds: take at "
-            f"most {max(smallest, 0)} folds, or add pictures"
+            f"the smallest class has {smallest} images, too few for {folds} folds: take at "
+            f"most {max(smallest, 0)} folds, or add images"
         )
     from sklearn.model_selection import StratifiedKFold  # loaded when used: it takes memory
 

@@ -1,8 +1,8 @@
 """One pass of a frozen backbone over a data set, kept and used again.
 
-A frozen backbone gives the same values for the same picture every time, so they are computed
+A frozen backbone gives the same values for the same image every time, so they are computed
 once; the head then trains on them in a fraction of the time. What was computed is kept in the
-cache, so that a second run reads it back. `fastpass` holds how the pass is run.
+cache, so that a second run reads it back. `fast_pass` holds how the pass is run.
 
 Source:
     Donahue et al., "DeCAF: a deep convolutional activation feature for generic visual
@@ -33,37 +33,37 @@ __all__ = ["Features", "extract", "native_bf16"]
 
 DTYPES = (torch.float32, torch.bfloat16)
 IN_MEMORY_BYTES = 128 * 2**20  # larger values stay in their file and are mapped into memory
-FORMAT = 1  # raise it when the same backbone and pictures would give other values
+FORMAT = 1  # raise it when the same backbone and images would give other values
 
 
 @dataclass(frozen=True, eq=False)
 class Features(Dataset):
-    """What a backbone makes of every picture of a data set; a data set of (value, label) itself.
+    """What a backbone makes of every image of a data set; a data set of (value, label) itself.
 
-    With several views of each picture, reading an item picks one of them at random, by torch's
-    generator: an epoch has as many items as there are pictures.
+    With several views of each image, reading an item picks one of them at random, by torch's
+    generator: an epoch has as many items as there are images.
 
     Attributes:
-        values: (views * N, D) float32; row v * N + i is view v of picture i.
+        values: (augmentations * N, D) float32; row v * N + i is view v of image i.
         labels: (N,) int64, in the data set's order.
         seconds: how long it took to get them.
-        views: how many times each picture went through the backbone.
+        augmentations: how many times each image went through the backbone.
         reused: True if they were kept from an earlier pass.
     """
 
     values: Tensor
     labels: Tensor
     seconds: float
-    views: int = 1
-    reused: bool = False
+    augmentations: int = 1
+    from_cache: bool = False
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Return one picture's value (D,), in one of its views, and its label."""
-        view = int(torch.randint(self.views, ())) if self.views > 1 else 0
+        """Return one image's value (D,), in one of its augmentations, and its label."""
+        view = int(torch.randint(self.augmentations, ())) if self.augmentations > 1 else 0
         return self.values[view * len(self) + index], int(self.labels[index])
 
 
@@ -71,12 +71,12 @@ def extract(
     backbone: nn.Module,
     dataset: Dataset,
     *,
-    views: int = 1,
+    augmentations: int = 1,
     seed: int = 0,
     batch_size: int = 32,
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
-    keep: bool = True,
+    cache: bool = True,
     quiet: bool = False,
     progress: bool = False,
 ) -> Features:
@@ -88,15 +88,15 @@ def extract(
         backbone: maps (N, 3, H, W) to (N, D), all parameters frozen; `models.build_backbone` or
             `models.split` makes one.
         dataset: gives pairs of a float32 tensor (3, H, W) and a label.
-        views: how often each picture is passed. More than one makes sense only if the data set's
-            transform varies the pictures; time and room grow with it.
+        augmentations: how often each image is passed. More than one makes sense only if the data
+            set's transform varies the images; time and memory grow with it.
         seed: fixes those variations.
-        batch_size: pictures per batch.
+        batch_size: images per batch.
         device: where to compute. The result is on the CPU.
         dtype: torch.float32 for the plain forward pass, torch.bfloat16 for mixed precision, or
-            None for what this machine does fastest, see `fastpass`.
-        keep: keep the result in the cache, and take it from there if it is there. What was kept
-            is found by the backbone's weights, the pictures' contents, their transform, views and
+            None for what this machine does fastest, see `fast_pass`.
+        cache: write the result to the cache, and take it from there if it is there. What was kept
+            is found by the backbone's weights, the images' contents, their transform, views and
             seed. Only an `ImageFolder`, a `Subset` of one, or a data set with `fingerprint()` (a
             text that changes with its contents) and `targets` can be kept; others are computed
             each time, as is a transform whose printed form does not tell what it does.
@@ -112,17 +112,19 @@ def extract(
             no tensors, the backbone's output is not (N, D), or a number or `dtype` is not allowed.
         OSError: if there is room for the result neither on the disk nor in memory.
     """
-    _check(backbone, dataset, batch_size, views, dtype)
-    job = _Job(backbone, dataset, views, seed, batch_size, torch.device(device), dtype, progress)
+    _check(backbone, dataset, batch_size, augmentations, dtype)
+    job = _Job(
+        backbone, dataset, augmentations, seed, batch_size, torch.device(device), dtype, progress
+    )
     start = time.perf_counter()
-    note = job.note() if keep else None
+    note = job.note() if cache else None
     kept = None if note is None else feature_files.read(note, quiet=quiet)
     reused = kept is not None
     if not reused:
         kept = job.compute(note, quiet=quiet)
     values = _tensor(kept)
     _hand_back()
-    found = Features(values, job.labels(), time.perf_counter() - start, views, reused)
+    found = Features(values, job.labels(), time.perf_counter() - start, augmentations, reused)
     if not quiet:
         print(_line(found, note is not None))
     return found
@@ -135,35 +137,40 @@ class _Job:
         self,
         backbone: nn.Module,
         dataset: Dataset,
-        views: int,
+        augmentations: int,
         seed: int,
         batch_size: int,
         device: torch.device,
         dtype: torch.dtype | None,
         progress: bool,
     ) -> None:
-        self.backbone, self.dataset, self.views, self.seed = backbone, dataset, views, seed
+        self.backbone, self.dataset, self.augmentations, self.seed = (
+            backbone,
+            dataset,
+            augmentations,
+            seed,
+        )
         self.batch_size, self.device, self.progress = batch_size, device, progress
         self.how = _how(backbone, device, dtype)
         self.seen: list[int] = []
 
     def note(self) -> dict | None:
         """Return all that the values depend on, or None if that cannot be told."""
-        pictures = _fingerprint(self.dataset)
-        if pictures is None:
+        images = _fingerprint(self.dataset)
+        if images is None:
             return None
         return {
             "format": FORMAT,
             "backbone": _digest_of(self.backbone),
-            "pictures": pictures,
-            "views": self.views,
+            "images": images,
+            "augmentations": self.augmentations,
             "seed": self.seed,
             "how": self.how,
             "torch": torch.__version__,
         }
 
     def labels(self) -> Tensor:
-        """Return the labels (N,): those that were read with the pictures, or the data set's."""
+        """Return the labels (N,): those that were read with the images, or the data set's."""
         if self.seen:
             return torch.tensor(self.seen)
         dataset = self.dataset
@@ -173,7 +180,7 @@ class _Job:
 
     def compute(self, note: dict | None, *, quiet: bool) -> np.ndarray:
         """Run the pass; into the cache if there is a note and room, else into memory."""
-        rows, width = self.views * len(self.dataset), self.width()
+        rows, width = self.augmentations * len(self.dataset), self.width()
         if note is not None:
             try:
                 return feature_files.write(note, (rows, width), self.parts())
@@ -190,7 +197,7 @@ class _Job:
         return values
 
     def width(self) -> int:
-        """Return D, after a look at what the backbone makes of the first picture."""
+        """Return D, after a look at what the backbone makes of the first image."""
         with self.at_work() as run:
             output = run(self.dataset[0][0][None].to(self.device))
         if output.ndim != 2:
@@ -202,34 +209,34 @@ class _Job:
 
     def parts(self) -> Iterator[np.ndarray]:
         """Yield the values, (n, D) at a time, view after view."""
-        total = self.views * -(-len(self.dataset) // self.batch_size)
+        total = self.augmentations * -(-len(self.dataset) // self.batch_size)
         with self.at_work() as run, _bar(total, self.progress) as bar:
-            for view in range(self.views):
+            for view in range(self.augmentations):
                 torch.manual_seed(self.seed + 1_000_003 * view)
                 self.seen = []
-                for pictures in self.batches():
-                    yield run(pictures.to(self.device)).cpu().numpy()
+                for images in self.batches():
+                    yield run(images.to(self.device)).cpu().numpy()
                     bar.update()
 
     def batches(self) -> Iterator[Tensor]:
-        """Yield the pictures (n, 3, H, W), every batch in the same memory; note their labels.
+        """Yield the images (n, 3, H, W), every batch in the same memory; note their labels.
 
         A loader takes new memory for each batch and keeps a tensor of labels between any two of
-        them. Over 40,000 pictures that left the heap in pieces of 24 GB.
+        them. Over 40,000 images that left the heap in pieces of 24 GB.
         """
         room = None
         for start in range(0, len(self.dataset), self.batch_size):
             count = min(self.batch_size, len(self.dataset) - start)
             for place in range(count):
-                picture, label = self.dataset[start + place]
+                image, label = self.dataset[start + place]
                 if room is None:
-                    room = picture.new_empty((self.batch_size, *picture.shape))
-                if picture.shape != room.shape[1:]:
+                    room = image.new_empty((self.batch_size, *image.shape))
+                if image.shape != room.shape[1:]:
                     raise ValueError(
-                        f"picture {start + place} has the shape {tuple(picture.shape)}, those "
+                        f"image {start + place} has the shape {tuple(image.shape)}, those "
                         f"before it {tuple(room.shape[1:])}: the transform must give one size"
                     )
-                room[place] = picture
+                room[place] = image
                 self.seen.append(int(label))
             yield room[:count]
 
@@ -246,7 +253,7 @@ class _Job:
 
 
 def _how(backbone: nn.Module, device: torch.device, dtype: torch.dtype | None) -> str:
-    """Choose among the ways of `fastpass`."""
+    """Choose among the ways of `fast_pass`."""
     if dtype is not None:
         return "bfloat16" if dtype == torch.bfloat16 else "float32"
     if device.type != "cpu" or native_bf16():
@@ -259,9 +266,9 @@ def _bar(total: int, shown: bool) -> tqdm:
 
 
 def _line(found: Features, kept: bool) -> str:
-    views = f" in {found.views} views" if found.views > 1 else ""
-    what = f"features: {len(found)} picture{'s' if len(found) > 1 else ''}{views}"
-    if found.reused:
+    augmentations = f" in {found.augmentations} augmentations" if found.augmentations > 1 else ""
+    what = f"features: {len(found)} image{'s' if len(found) > 1 else ''}{augmentations}"
+    if found.from_cache:
         return f"{what}, kept from an earlier pass, read in {found.seconds:.1f} s"
     where = ", kept in the cache" if kept else ""
     return f"{what} through the backbone in {found.seconds:.1f} s{where}"
@@ -282,7 +289,7 @@ def _hand_back() -> None:
 
 
 def _fingerprint(dataset: Dataset) -> str | None:
-    """Return a text that changes when a picture, a label or the transform does, or None."""
+    """Return a text that changes when an image, a label or the transform does, or None."""
     if isinstance(dataset, Subset):
         inner = _fingerprint(dataset.dataset)
         return None if inner is None else f"{inner} {[int(i) for i in dataset.indices]}"
@@ -310,7 +317,11 @@ def _digest_of(backbone: nn.Module) -> str:
 
 
 def _check(
-    backbone: nn.Module, dataset: Dataset, batch_size: int, views: int, dtype: torch.dtype | None
+    backbone: nn.Module,
+    dataset: Dataset,
+    batch_size: int,
+    augmentations: int,
+    dtype: torch.dtype | None,
 ) -> None:
     trainable = sum(p.numel() for p in backbone.parameters() if p.requires_grad)
     if trainable:
@@ -318,7 +329,7 @@ def _check(
             f"the backbone has {trainable:,} trainable parameters: features kept from one pass "
             f"are wrong as soon as they change. Call models.freeze(backbone) first"
         )
-    for name, value in (("batch_size", batch_size), ("views", views)):
+    for name, value in (("batch_size", batch_size), ("augmentations", augmentations)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be a whole number from 1, not {value!r}")
     if dtype is not None and dtype not in DTYPES:
@@ -331,7 +342,7 @@ def _check(
     if not isinstance(first, Tensor):
         raise ValueError(
             f"the data set gives {type(first).__name__} where a tensor is needed: make it with "
-            f"the weights' own transforms, e.g. pictures.dataset('train', weights.transforms())"
+            f"the weights' own transforms, e.g. images.dataset('train', weights.transforms())"
         )
 
 

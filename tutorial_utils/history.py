@@ -18,12 +18,12 @@ COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", 
 
 @dataclass(frozen=True)
 class Score:
-    """How a network does on a set of pictures.
+    """How a network does on a set of images.
 
     Attributes:
-        loss: cross-entropy in nats, mean per picture.
-        correct: pictures classified rightly.
-        total: pictures seen.
+        loss: cross-entropy in nats, mean per image.
+        correct: images classified rightly.
+        total: images seen.
     """
 
     loss: float
@@ -42,7 +42,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One pass over the training pictures, and the validation after it.
+    """One pass over the training images, and the validation after it.
 
     Attributes:
         epoch: its number, from 1.

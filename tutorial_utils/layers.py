@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def layers(network: nn.Module) -> list[tuple[str, nn.Module]]:
     """Return the modules that hold parameters of their own, with their names, in their order.
 
-    In the networks of `models.build` that is the order in which a picture passes them.
+    In the networks of `models.build` that is the order in which an image passes them.
     """
     return [
         (name, module)
@@ -44,7 +44,7 @@ def step_costs(
 ) -> "pandas.DataFrame":
     """Measure a step of training (forward, backward, Adam) for every number of frozen layers.
 
-    The first layers are frozen first, counted from the picture's side. Adam's learning rate is
+    The first layers are frozen first, counted from the image's side. Adam's learning rate is
     zero, so the weights stay bit for bit; the parameters' switches, gradients and modes and torch's
     generators are put back as they were.
 
@@ -172,24 +172,24 @@ def _check(images: Tensor, labels: Tensor, repeats: int) -> None:
 
 
 def layer_table(network: nn.Module, *, size: int = 224) -> "pandas.DataFrame":
-    """List a network's layers in the order in which a picture passes them.
+    """List a network's layers in the order in which an image passes them.
 
     The network itself is neither run nor copied: torchinfo runs a twin that has shapes and no
     values.
 
     Args:
         network: layers in one line, as `build` makes them.
-        size: height and width of the picture, in pixels.
+        size: height and width of the image, in pixels.
 
     Returns:
         One row per layer: `layer` (its name in the network), `kind`, `input` and `output` (shapes
         without the batch, as tuples), `kernel`, `stride`, `padding` (pixels, empty where a layer
-        has none), `parameters`, `mult_adds` (for one picture; adding a bias counts as one) and
-        `receptive_field` (pixels of the picture that one output value sees, padding included;
-        empty for dense layers, which see the whole picture).
+        has none), `parameters`, `mult_adds` (for one image; adding a bias counts as one) and
+        `receptive_field` (pixels of the image that one output value sees, padding included;
+        empty for dense layers, which see the whole image).
 
     Raises:
-        ValueError: if the picture is too small for the network.
+        ValueError: if the image is too small for the network.
     """
     check_whole("size", size, 1)
     twin = _twin(network)
@@ -198,7 +198,7 @@ def layer_table(network: nn.Module, *, size: int = 224) -> "pandas.DataFrame":
         report = torchinfo.summary(twin, (1, 3, size, size), device="meta", verbose=0)
     except RuntimeError as error:
         raise ValueError(
-            f"a picture of {size}x{size} pixels does not fit this {type(network).__name__}: it is "
+            f"an image of {size}x{size} pixels does not fit this {type(network).__name__}: it is "
             f"too small for its layers (AlexNet needs 63, VGG16 needs 32), or the layers do not "
             f"fit each other"
         ) from error
@@ -217,7 +217,7 @@ def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0) -> in
     floor((size + 2 padding - kernel) / stride) + 1, all in pixels.
 
     Raises:
-        ValueError: if a number is impossible or the kernel is larger than the padded picture.
+        ValueError: if a number is impossible or the kernel is larger than the padded image.
 
     Source:
         https://docs.pytorch.org/docs/stable/generated/torch.nn.Conv2d.html
@@ -229,7 +229,7 @@ def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0) -> in
     if kernel > size + 2 * padding:
         raise ValueError(
             f"a kernel of {kernel} does not fit into {size} pixels with padding {padding} "
-            f"({size + 2 * padding} in all): use a smaller kernel, more padding or a larger picture"
+            f"({size + 2 * padding} in all): use a smaller kernel, more padding or a larger image"
         )
     return int((size + 2 * padding - kernel) // stride + 1)
 

@@ -28,7 +28,7 @@ LIVE = "application/vnd.jupyter.widget-view+json"  # the half of a widget that n
 RANGES = {
     "epochs": (1, 1000),
     "batch_size": (1, 1024),
-    "views": (1, 64),
+    "augmentations": (1, 64),
     "seed": (0, 2**32 - 1),
     "val_percent": (1, 99),
     "distance": (0, 32),
@@ -71,7 +71,7 @@ def report(lesson: str, **results: Any) -> None:
 
     Args:
         lesson: the lesson's file name without its ending, such as "06_training".
-        **results: whatever JSON can hold. Used by name where present: `pictures` and `weights`
+        **results: whatever JSON can hold. Used by name where present: `images` and `weights`
             (str), `val_accuracy` (float or dict of floats by network), `curves` (dict of lists
             of epochs by network).
     """
@@ -136,8 +136,8 @@ def _check_value(name: str, value: Any, kind: Any) -> None:
         _check_source(name, value)
     elif name == "folder":
         _check_folder(name, value)
-    elif name == "keep":
-        _check_keep(name, value)
+    elif name == "model_folder":
+        _check_model_folder(name, value)
     elif isinstance(kind, type) and not isinstance(value, kind):
         raise ValueError(f"{name} must be {kind.__name__}, got {value!r}")
 
@@ -179,13 +179,13 @@ def _check_folder(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be text, got {value!r}")
     if value and not Path(value).expanduser().is_dir():
         raise ValueError(
-            f"{name} must be a folder that exists, or '' for the pictures of the lesson, got "
+            f"{name} must be a folder that exists, or '' for the images of the lesson, got "
             f"{value!r}. A relative path counts from where the lesson runs; an absolute one is "
             f"the same from everywhere"
         )
 
 
-def _check_keep(name: str, value: Any) -> None:
+def _check_model_folder(name: str, value: Any) -> None:
     """Allow the path of a folder, there or not yet, or "" to keep nothing."""
     if not isinstance(value, str):
         raise ValueError(f"{name} must be text, got {value!r}")

@@ -43,22 +43,22 @@ DEMO_CROP = {"alexnet": 224, "vgg16": 96}
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights that were found: which network they fit, where they are, how they want pictures.
+    """Weights that were found: which network they fit, where they are, how they want images.
 
     Attributes:
         arch: one of `ARCHS`.
         kind: "imagenet", "demo" or "none".
         path: the file, or None for "none".
-        line: one line for people, saying which source answered and why.
+        summary: one line, saying which source answered and why.
     """
 
     arch: str
     kind: str
     path: Path | None
-    line: str
+    summary: str
 
     def transforms(self) -> ImageClassification:
-        """Return the preset that turns a picture into the (3, H, W) float32 tensor wanted."""
+        """Return the preset that turns an image into the (3, H, W) float32 tensor wanted."""
         if self.kind == "imagenet":
             return IMAGENET[self.arch].transforms()
         crop, resize = DEMO_CROP[self.arch], DEMO_RESIZE[self.arch]
@@ -108,7 +108,7 @@ def find_weights(arch: str, weights: str = "auto", *, quiet: bool = False) -> We
         line = f"weights: none ({title}, random start; asked for by name)"
         found = Weights(arch, "none", None, line)
     if not quiet:
-        print(found.line)
+        print(found.summary)
     return found
 
 

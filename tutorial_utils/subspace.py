@@ -1,9 +1,9 @@
 """Train a wide dense layer in the span of its training features: small, fast, nothing lost.
 
 The features x of a frozen backbone do not change. A gradient of the first dense layer's weight W
-is a sum of outer products with them, one for each picture, so whatever steps gradient descent
+is a sum of outer products with them, one for each image, so whatever steps gradient descent
 takes, W moves only inside the span of the training features (the row space of their matrix). 244
-pictures span at most 244 of VGG16's 25,088 directions. So W is written as
+images span at most 244 of VGG16's 25,088 directions. So W is written as
 
     W = W0 + A Q        Q: (r, D), an orthonormal basis of that span; A: (4096, r), starts at 0
 
@@ -50,7 +50,7 @@ class SpanLinear(nn.Module):
         return narrow[:, :outputs] + linear(narrow[:, outputs:], self.coefficients, self.bias)
 
 
-def narrow(
+def project_head(
     head: nn.Sequential, train: Features, *others: Features
 ) -> tuple[nn.Sequential, list[Features]]:
     """Return a small head that trains in the span of the training features, and its inputs.
@@ -73,10 +73,10 @@ def narrow(
     layer = head[place]
     if train.values.shape[1] != layer.in_features:
         raise ValueError(
-            f"the features have {train.values.shape[1]} values a picture, and the head's first "
-            f"dense layer takes {layer.in_features}: they are of another backbone or picture size"
+            f"the features have {train.values.shape[1]} values an image, and the head's first "
+            f"dense layer takes {layer.in_features}: they are of another backbone or image size"
         )
-    basis = basis_of(train.values)
+    basis = orthonormal_basis(train.values)
     small = nn.Sequential(SpanLinear(layer, len(basis)), *head[place + 1 :])
     with torch.no_grad():
         inputs = [
@@ -86,29 +86,29 @@ def narrow(
     return small.train(head.training), inputs
 
 
-def widen(small: nn.Sequential, head: nn.Sequential, train: Features) -> None:
+def write_back(small: nn.Sequential, head: nn.Sequential, train: Features) -> None:
     """Write what the small head has learned into the head that it was made from.
 
     Afterwards both give the same logits, in evaluation mode, to rounding.
 
     Args:
-        small: what `narrow` returned, trained.
-        head: what `narrow` was given, its first dense layer unchanged since.
-        train: the features that `narrow` was given first.
+        small: what `project_head` returned, trained.
+        head: what `project_head` was given, its first dense layer unchanged since.
+        train: the features that `project_head` was given first.
     """
     layer, spanned = head[_first_dense(head)], small[0]
-    basis = basis_of(train.values).to(layer.weight.device)
+    basis = orthonormal_basis(train.values).to(layer.weight.device)
     if spanned.coefficients.shape[1] != len(basis):
         raise ValueError(
             f"the small head was trained in {spanned.coefficients.shape[1]} directions and these "
-            f"features span {len(basis)}: give the training features that narrow was given"
+            f"features span {len(basis)}: give the training features that project_head was given"
         )
     with torch.no_grad():
         layer.weight.addmm_(spanned.coefficients.to(layer.weight.device), basis)
         layer.bias.copy_(spanned.bias)
 
 
-def basis_of(values: Tensor) -> Tensor:
+def orthonormal_basis(values: Tensor) -> Tensor:
     """Return an orthonormal basis (r, D) of the span of the rows of a matrix (N, D), r <= N.
 
     The eigenvectors of the small matrix of inner products (N, N) are used, in double precision:

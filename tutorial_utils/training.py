@@ -2,7 +2,7 @@
 
 `fit` is the plain loop of lesson 06 with what a long run needs around it: a line an epoch, the
 same result for the same seed, a checkpoint that survives a crash (see `checkpoints`), a clear
-word when the loss is lost. It trains whatever parameters are not frozen, on pictures or on
+word when the loss is lost. It trains whatever parameters are not frozen, on images or on
 cached features alike.
 
 Source:
@@ -79,7 +79,7 @@ def fit(
         progress: show a bar over the batches of an epoch; None shows it to a person only, see
             `interactive`, and not if quiet.
         precision: "float32"; "mixed", bfloat16 where autocast allows it, with the channels of
-            pictures last in memory; or "auto", mixed on a device or processor that computes
+            images last in memory; or "auto", mixed on a device or processor that computes
             bfloat16 natively, else float32. Validation is in float32 in any case.
         on_epoch: called with the history after each epoch, when its checkpoint is kept.
         stop: asked before each training batch; at a true answer the training ends as by Ctrl-C.
@@ -145,7 +145,7 @@ def evaluate(
         device: where to compute; None stays where the network is. The network remains there.
 
     Returns:
-        Loss and accuracy per picture; a short last batch counts for its pictures only.
+        Loss and accuracy per image; a short last batch counts for its images only.
     """
     _check_loader(loader, "loader", shuffles=False)
     device = _place(network, device)
@@ -247,7 +247,7 @@ class _Run:
         return (
             f"the {kind} loss is {loss} in epoch {epoch}, {where}, with lr {lr:g}: it must be a "
             f"finite number. Try a smaller lr, e.g. {lr / 10:g}, and check that the inputs are "
-            f"finite (pictures come through the weights' own transforms)."
+            f"finite (images come through the weights' own transforms)."
         )
 
 
@@ -278,7 +278,7 @@ def _logits(network: nn.Module, inputs: Tensor, labels: Tensor) -> Tensor:
         raise ValueError(f"the network's output has the shape {tuple(logits.shape)}, not (N, K)")
     if int(labels.max()) >= logits.shape[1]:
         raise ValueError(
-            f"a picture has the label {int(labels.max())}, and the network scores "
+            f"an image has the label {int(labels.max())}, and the network scores "
             f"{logits.shape[1]} classes, from 0: give it a head with more outputs"
         )
     return logits

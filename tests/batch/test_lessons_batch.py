@@ -14,7 +14,7 @@ from tutorial_utils.cli.main import main
 REPORT = """
 from IPython.display import display
 display({"application/vnd.tutorial.result+json": {
-    "lesson": "x", "pictures": "drawings", "weights": "demo", "val_accuracy": 1 - 1 / number,
+    "lesson": "x", "images": "synthetic images", "weights": "demo", "val_accuracy": 1 - 1 / number,
     "peak_bytes": 2**30, "curves": {"AlexNet": [
         {"epoch": 1, "train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0,
          "val_accuracy": 0.5}]}}, "text/plain": "x"}, raw=True)

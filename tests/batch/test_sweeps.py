@@ -30,7 +30,7 @@ REPORT = f"""
 import psutil
 from IPython.display import display
 display({{"{lesson.MIME}": {{
-    "lesson": "tiny", "pictures": "drawings", "weights": "demo", "val_accuracy": score,
+    "lesson": "tiny", "images": "synthetic images", "weights": "demo", "val_accuracy": score,
     "seconds": time.time() - psutil.Process().create_time(), "peak_bytes": 2**30,
     "versions": {{"python": "3"}}, "correct": number, "curves": {{}},
     "threads": os.environ.get("OMP_NUM_THREADS")}}, "text/plain": ""}}, raw=True)
@@ -135,7 +135,7 @@ def test_both_tables_hold_what_is_returned(tiny, tmp_path, quick):
     table = sweep(tiny, grid, tmp_path / "out")
     assert list(table.columns) == [
         *("number", "name", "status", "val_accuracy", "seconds", "overhead_s", "peak_gib"),
-        *("pictures", "weights", "versions", "correct", "error", "notebook", "key"),
+        *("images", "weights", "versions", "correct", "error", "notebook", "key"),
     ]
     assert list(table["val_accuracy"]) == [1.0, 0.5]
     assert list(table["correct"]) == [1, 2]
@@ -213,7 +213,7 @@ def test_prose_may_change_without_a_new_run(tiny, tmp_path, quick, capsys):
 
 def test_the_package_s_own_code_is_part_of_the_key():
     names = [name for name, _ in sweeps._package()]
-    assert "sweeps.py" in names
+    assert "batch/sweeps.py" in names
     assert any(name.endswith("verdict.py") for name in names)
 
 

@@ -36,7 +36,7 @@ FLAGS = [
     "--disable-sync",
 ]
 OUTSIDE = re.compile(r"^(?!data:|blob:|about:|file:|(?:http|ws)://(?:127\.0\.0\.1|localhost)[:/])")
-# The badges in every lesson's first cell: pictures from elsewhere, and the only ones.
+# The badges in every lesson's first cell: images from elsewhere, and the only ones.
 BADGES = (
     "https://mybinder.org/badge_logo.svg",
     "https://colab.research.google.com/assets/colab-badge.svg",
@@ -329,7 +329,7 @@ def with_parameters(book: nbformat.NotebookNode, parameters: dict) -> nbformat.N
 
 
 def screenshot(page: Page, name: str) -> Path:
-    """Keep a picture of the page in build/browser."""
+    """Keep an image of the page in build/browser."""
     SHOTS.mkdir(parents=True, exist_ok=True)
     path = SHOTS / f"{name}.png"
     page.screenshot(path=path)

@@ -1,4 +1,4 @@
-"""The controls of our own in a page: sliders that have names, and a place to drop a picture."""
+"""The controls of our own in a page: sliders that have names, and a place to drop an image."""
 
 import base64
 import hashlib
@@ -29,7 +29,7 @@ came = w.HTML()
 
 def take(name, content):
     if len(content) == 1:
-        raise ValueError("this is no picture")
+        raise ValueError("this is no image")
     came.value = f"{name} {len(content)} {hashlib.md5(content).hexdigest()}"
 
 w.VBox([Drop(take), came])
@@ -56,7 +56,7 @@ def opened(open_lesson, tmp_path):
 @pytest.fixture
 def zone(opened, page):
     opened(DROP)
-    zone = page.get_by_role("button", name="Drop a picture here, or press Enter to choose one")
+    zone = page.get_by_role("button", name="Drop an image here, or press Enter to choose one")
     zone.wait_for()
     return zone
 
@@ -103,7 +103,7 @@ def test_labels_names_them_also_those_that_come_later(opened, page):
     assert harness.axe(page, include=WIDGETS) == []
 
 
-def test_a_chosen_picture_arrives(zone, page, tmp_path):
+def test_a_chosen_image_arrives(zone, page, tmp_path):
     bee, large = tmp_path / "bee.png", tmp_path / "large.png"
     bee.write_bytes(os.urandom(1000))
     large.write_bytes(os.urandom(19_500_000))  # more than one message may carry
@@ -118,7 +118,7 @@ def test_a_chosen_picture_arrives(zone, page, tmp_path):
     assert harness.axe(page, include=WIDGETS) == []
 
 
-def test_a_dropped_picture_arrives(zone, page, tmp_path):
+def test_a_dropped_image_arrives(zone, page, tmp_path):
     ant = tmp_path / "ant.jpg"
     ant.write_bytes(os.urandom(1000))
     data = base64.b64encode(ant.read_bytes()).decode()
@@ -134,6 +134,6 @@ def test_what_cannot_be_taken_is_said(zone, page, tmp_path):
     choose(page, zone.click, huge)
     says(page, "huge.png has 21.0 MB; 20.0 MB at most.")
     choose(page, zone.click, bad)
-    says(page, "bad.png: this is no picture")
+    says(page, "bad.png: this is no image")
     page.evaluate(DRAG, ["AAAA", "notes.txt", "text/plain"])
-    says(page, "notes.txt: 1 kB")  # what is a picture is decided in Python, by its content
+    says(page, "notes.txt: 1 kB")  # what is an image is decided in Python, by its content

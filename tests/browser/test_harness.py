@@ -237,11 +237,11 @@ def test_the_kernel_is_this_python_and_the_lesson_is_offline(open_lesson, lesson
 
 @pytest.mark.lessons
 def test_a_lesson_runs_with_the_parameters_given(open_lesson, page):
-    lesson = open_lesson("00_start_here", source="drawn", seed=3)
+    lesson = open_lesson("00_start_here", source="synthetic", seed=3)
     cells = lesson.book().cells
     (parameters,) = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
-    assert "seed: int = 3" in parameters.source and "source: str = 'drawn'" in parameters.source
+    assert "seed: int = 3" in parameters.source and "source: str = 'synthetic'" in parameters.source
     assert all(cell.execution_count for cell in cells if cell.cell_type == "code")
-    picture = harness.screenshot(page, "00_start_here")
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    image = harness.screenshot(page, "00_start_here")
+    assert image.read_bytes().startswith(b"\x89PNG")
     assert harness.axe(page, include=harness.OURS) == []

@@ -22,13 +22,13 @@ def exhibit(page: Page, title: str) -> Locator:
 
 
 def changes(shown: Locator, act: Callable[[], object]) -> None:
-    """Do something and wait until the widget's picture is another one."""
-    picture = shown.locator("img")
-    before = picture.get_attribute("src")
+    """Do something and wait until the widget's image is another one."""
+    image = shown.locator("img")
+    before = image.get_attribute("src")
     act()
-    picture.page.wait_for_function(
+    image.page.wait_for_function(
         "([image, before]) => image.isConnected ? image.src !== before : true",
-        arg=[picture.element_handle(), before],
+        arg=[image.element_handle(), before],
         timeout=20_000,
     )
     expect(shown.get_by_role("alert")).to_have_count(0)
@@ -59,7 +59,7 @@ def by_mouse(page: Page, shown: Locator, name: str, by: int = 60) -> None:
 
 
 def readable(page: Page, name: str) -> None:
-    """Keep a picture of the page, and hold the lesson's outputs and prose against axe."""
+    """Keep an image of the page, and hold the lesson's outputs and prose against axe."""
     harness.screenshot(page, name)
     assert harness.axe(page, include=harness.OURS) == []
 
@@ -71,8 +71,8 @@ def test_lesson_01_augmentation(open_lesson, page):
     by_mouse(page, shown, "contrast")
     for name in ("least area", "mirrored", "saturation", "other nine"):
         by_keyboard(shown, name, "End")  # a small step may leave all nine as they are
-    changes(shown, lambda: shown.get_by_label("picture").select_option(index=2))
-    changes(shown, lambda: shown.get_by_label("picture").press("ArrowDown"))
+    changes(shown, lambda: shown.get_by_label("image").select_option(index=2))
+    changes(shown, lambda: shown.get_by_label("image").press("ArrowDown"))
     readable(page, "01_augmentation")
 
 
@@ -82,11 +82,11 @@ def test_lesson_02_output_size_and_layers(open_lesson, page):
     expect(shown).to_contain_text("= 8")
     by_keyboard(shown, "stride", "ArrowLeft")
     expect(shown).to_contain_text("⌊(26 + 2·1 − 5) / 2⌋ + 1 = ⌊11.5⌋ + 1 = 12")
-    for name in ("picture (pixels)", "kernel", "padding", "window number"):
+    for name in ("image (pixels)", "kernel", "padding", "window number"):
         by_keyboard(shown, name)
     by_mouse(page, shown, "window number")
     readable(page, "02_output_size")
-    size = shown.get_by_role("slider", name="picture (pixels)")
+    size = shown.get_by_role("slider", name="image (pixels)")
     size.press("Home")  # one pixel, and a kernel that does not fit
     expect(shown.get_by_role("alert")).to_contain_text("does not fit into 1 pixels")
     changes(shown, lambda: size.press("End"))
@@ -94,8 +94,8 @@ def test_lesson_02_output_size_and_layers(open_lesson, page):
     by_keyboard(shown, "layer")
     expect(shown).to_contain_text("features.2, a max-pooling")
     by_mouse(page, shown, "layer")
-    changes(shown, lambda: shown.get_by_label("picture").select_option(index=3))
-    changes(shown, lambda: shown.get_by_label("picture").press("ArrowDown"))
+    changes(shown, lambda: shown.get_by_label("image").select_option(index=3))
+    changes(shown, lambda: shown.get_by_label("image").press("ArrowDown"))
     readable(page, "02_layers")
 
 
@@ -146,7 +146,7 @@ def _answers_meanwhile(page: Page, lesson: harness.Lesson) -> None:
 
 @pytest.fixture
 def files(tmp_path):
-    """Return a good picture, one that is cut short, a text, and a telephone's photograph."""
+    """Return a good image, one that is cut short, a text, and a telephone's photograph."""
     noise = Image.effect_noise((300, 200), 90).convert("RGB")
     noise.save(tmp_path / "good.webp")
     noise.save(tmp_path / "cut.jpg")
@@ -157,29 +157,29 @@ def files(tmp_path):
     return tmp_path
 
 
-def test_lesson_07_mistakes_and_own_picture(open_lesson, page, files):
+def test_lesson_07_mistakes_and_own_image(open_lesson, page, files):
     open_lesson("07_curves", epochs=2)
     shown = exhibit(page, "Which mistakes?")
-    by_keyboard(shown, "picture number")
-    expect(shown).to_contain_text("Picture 2 of ")
-    by_mouse(page, shown, "picture number")
+    by_keyboard(shown, "image number")
+    expect(shown).to_contain_text("Image 2 of ")
+    by_mouse(page, shown, "image number")
     changes(shown, lambda: shown.get_by_label("answers").select_option("right"))
     expect(shown).to_contain_text(": right.")
     changes(shown, lambda: shown.get_by_label("it is").press("End"))
     expect(shown).to_contain_text("It is bees")
     readable(page, "07_mistakes")
-    shown = exhibit(page, "Your own picture")
-    zone = shown.get_by_role("button", name=re.compile("Drop a picture here"))
+    shown = exhibit(page, "Your own image")
+    zone = shown.get_by_role("button", name=re.compile("Drop an image here"))
     _choose(page, zone.click, files / "notes.txt")
-    expect(shown.get_by_role("alert")).to_contain_text("notes.txt cannot be used as a picture")
+    expect(shown.get_by_role("alert")).to_contain_text("notes.txt cannot be used as an image")
     _choose(page, lambda: zone.press("Enter"), files / "phone.heic")
     expect(shown.get_by_role("alert")).to_contain_text("phone.heic is a HEIC photograph")
     _choose(page, lambda: zone.press("Space"), files / "cut.jpg")
-    expect(shown.get_by_role("alert")).to_contain_text("cut.jpg cannot be used as a picture")
-    readable(page, "07_own_picture_refused")
+    expect(shown.get_by_role("alert")).to_contain_text("cut.jpg cannot be used as an image")
+    readable(page, "07_own_image_refused")
     changes(shown, lambda: _choose(page, zone.click, files / "good.webp"))
     expect(shown).to_contain_text("The network says")
-    readable(page, "07_own_picture")
+    readable(page, "07_own_image")
 
 
 def _choose(page: Page, act: Callable[[], object], path) -> None:
@@ -194,13 +194,13 @@ STILL = {
     "03_vgg16": ["with features.0 marked"],
     "04_freezing": ["the first 5 hatched"],
     "06_training": ["Loss and accuracy over"],
-    "07_curves": ["said to be", "the first validation picture"],
+    "07_curves": ["said to be", "the first validation image"],
     "08_vgg16": ["Loss and accuracy over"],
 }
 
 
 @pytest.mark.parametrize("name", STILL)
-def test_without_a_run_the_picture_stands_there(lab, page, watch, name):
+def test_without_a_run_the_image_stands_there(lab, page, watch, name):
     """A lesson that is opened and not run: no kernel knows its widgets."""
     source = harness.ROOT / "notebooks" / f"{name}.ipynb"
     (lab.notebooks / source.name).write_bytes(source.read_bytes())
@@ -212,7 +212,7 @@ def test_without_a_run_the_picture_stands_there(lab, page, watch, name):
     watch.check()
 
 
-def test_a_notebook_that_ran_in_batch_shows_the_picture(lab, page, watch, tmp_path):
+def test_a_notebook_that_ran_in_batch_shows_the_image(lab, page, watch, tmp_path):
     """Papermill keeps both halves of a widget; its kernel is gone when the notebook is opened."""
     source, out = tmp_path / "source.ipynb", lab.notebooks / "batch.ipynb"
     cell = "from tutorial_utils import widgets\nwidgets.output_size_calculator(size=9, kernel=3)"

@@ -52,7 +52,7 @@ def down_where_it_fits(logits, labels):
         (lambda s, y: (s.argmax(1) == y).sum().item() // len(y), "`//` rounds a fraction down"),
         (above_zero, "logits have no fixed zero"),
         (down_where_it_fits, "down a column"),
-        (lambda s, y: (s.argmax(dim=0) == y).float().mean(), "one row of the logits is one pict"),
+        (lambda s, y: (s.argmax(dim=0) == y).float().mean(), "one row of the logits is one image"),
         (lambda s, y: (s.argmax(dim=1) == y).mean(), "True counts as 1"),
         (lambda s, y: s.argmax(dim=1) == y, "return one fraction"),
         (lambda s, y: 0.123, "you gave 0.123, it is 0.8"),

@@ -105,11 +105,11 @@ def test_channel_mean_right(answer):
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (lambda x: torch.stack([i.mean((1, 2)) for i in x]).mean(0), "mean of the pictures' means"),
-        (lambda x: torch.stack(x).mean((0, 2, 3)), "pictures of different sizes cannot be stacked"),
+        (lambda x: torch.stack([i.mean((1, 2)) for i in x]).mean(0), "mean of the images' means"),
+        (lambda x: torch.stack(x).mean((0, 2, 3)), "images of different sizes cannot be stacked"),
         (lambda x: sums(x) / sum(i.numel() for i in x), "you divided by all values"),
         (sums, "these are sums"),
-        (lambda x: sums(x) / len(x), "divided by the number of pictures"),
+        (lambda x: sums(x) / len(x), "divided by the number of images"),
         (lambda x: joined(x).mean(), "one mean for red, one for green"),
         (lambda x: [joined(x).mean().item()] * 3, "all three channels have the same mean"),
         (lambda x: joined(x)[:, None, None], "three numbers are asked for"),
@@ -122,22 +122,22 @@ def test_channel_mean_slips(answer, said):
     assert said in verdict.text
 
 
-def all_like_the_first(transform, picture, tries):
-    results = [transform(picture) for _ in range(tries)]
+def all_like_the_first(transform, image, tries):
+    results = [transform(image) for _ in range(tries)]
     return all(torch.equal(result, results[0]) for result in results)
 
 
-def one_more(transform, picture, tries):
-    first = transform(picture)
-    return all(torch.equal(transform(picture), first) for _ in range(tries))
+def one_more(transform, image, tries):
+    first = transform(image)
+    return all(torch.equal(transform(image), first) for _ in range(tries))
 
 
-def different_ones(transform, picture, tries):
-    return len({tuple(transform(picture).flatten().tolist()) for _ in range(tries)}) == 1
+def different_ones(transform, image, tries):
+    return len({tuple(transform(image).flatten().tolist()) for _ in range(tries)}) == 1
 
 
-def in_pairs(transform, picture, tries):
-    return all(torch.equal(transform(picture), transform(picture)) for _ in range(tries))
+def in_pairs(transform, image, tries):
+    return all(torch.equal(transform(image), transform(image)) for _ in range(tries))
 
 
 @pytest.mark.parametrize("answer", [all_like_the_first, one_more, different_ones, in_pairs])
@@ -146,20 +146,20 @@ def test_steady_right(answer):
     assert verdict.state == "right", verdict
 
 
-def last_with_first(transform, picture, tries):
-    results = [transform(picture) for _ in range(tries)]
+def last_with_first(transform, image, tries):
+    results = [transform(image) for _ in range(tries)]
     return torch.equal(results[0], results[-1])
 
 
-def without_the_first(transform, picture, tries):
-    transform(picture)
-    return all_like_the_first(transform, picture, tries - 1)
+def without_the_first(transform, image, tries):
+    transform(image)
+    return all_like_the_first(transform, image, tries - 1)
 
 
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (lambda t, p, n: all(torch.equal(t(p), p) for _ in range(n)), "not with the picture that"),
+        (lambda t, p, n: all(torch.equal(t(p), p) for _ in range(n)), "not with the image that"),
         (lambda t, p, n: False, "the same way each time, is steady"),
         (lambda t, p, n: True, "`torch.equal` says whether"),
         (lambda t, p, n: torch.equal(t(p), t(p)), "two equal results may be luck"),

@@ -65,10 +65,10 @@ def by_the_package(size, kernel, padding, wanted):
 
 
 def by_real_layers(size, kernel, padding, wanted):
-    picture, found = torch.empty(1, 1, size, size, device="meta"), []
+    image, found = torch.empty(1, 1, size, size, device="meta"), []
     for s in range(1, size + 1):
         layer = nn.Conv2d(1, 1, kernel, s, padding, device="meta")
-        found += [s] * (layer(picture).shape[-1] == wanted)
+        found += [s] * (layer(image).shape[-1] == wanted)
     return tuple(found)
 
 

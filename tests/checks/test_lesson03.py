@@ -57,9 +57,9 @@ def test_saving_slips(answer, said):
 
 
 def by_gradient(first, second):
-    picture = torch.zeros(1, 1, 5, 5, requires_grad=True)
-    second(first(picture)).backward()
-    return picture.grad[0, 0]
+    image = torch.zeros(1, 1, 5, 5, requires_grad=True)
+    second(first(image)).backward()
+    return image.grad[0, 0]
 
 
 def by_loops(first, second):
@@ -107,9 +107,9 @@ def with_ones_put_in(first, second):
 
 
 def without_a_gradient(first, second):
-    picture = torch.zeros(1, 1, 5, 5)
-    second(first(picture)).backward()
-    return picture.grad[0, 0]
+    image = torch.zeros(1, 1, 5, 5)
+    second(first(image)).backward()
+    return image.grad[0, 0]
 
 
 def framed(kernel):

@@ -77,7 +77,7 @@ def smallest(network, batches):
         (lambda n, b: 0.8, "never asked"),
         (lambda n, b: hits_of(n, b), "a number is asked for, not a list"),
         (lambda n, b: torch.cat(hits_of(n, b)), "one number is asked for"),
-        (smallest, "8 of 10 pictures are right"),
+        (smallest, "8 of 10 images are right"),
     ],
 )
 def test_slips_of_accuracy(answer, text):

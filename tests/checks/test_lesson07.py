@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import confusion_matrix
 from told import said
 
-from tutorial_utils.checks.lesson07 import count_pairs, pictures_needed, when_said
+from tutorial_utils.checks.lesson07 import count_pairs, images_needed, when_said
 
 # count_pairs
 
@@ -52,7 +52,7 @@ def marked(labels, predicted, classes):
     [
         (lambda a, b, k: np.array(lists(a, b, k)).T, "rows and columns are exchanged"),
         (same_row, "all rows are the same"),
-        (marked, "6 pictures went in, and the cells add up to 5"),
+        (marked, "6 images went in, and the cells add up to 5"),
         (lambda a, b, k: np.array(lists(a, b, k)) / len(a), "add up to 1"),
         (lambda a, b, k: confusion_matrix(a, b), r"for 4 classes.*\(2, 2\).*never occur"),
         (lambda a, b, k: np.eye(k) * len(a) / k, "you gave"),
@@ -85,7 +85,7 @@ def test_how_often_it_is_right_when_it_says_so(answer):
     [
         (lambda m, k: m[k, k] / m[k].sum(), "how often the class is recognised"),
         (lambda m, k: m.trace() / m.sum(), "accuracy of all answers"),
-        (lambda m, k: m[k, k] / m.sum(), "divided by all pictures"),
+        (lambda m, k: m[k, k] / m.sum(), "divided by all images"),
         (lambda m, k: m[:, k].sum() / m.sum(), "said at all"),
         (lambda m, k: 1 - m[k, k] / m[:, k].sum(), "how often it is wrong"),
         (lambda m, k: m[k, k], "a count"),
@@ -98,7 +98,7 @@ def test_slips_of_how_often_it_is_right(answer, text):
     said(when_said(answer), "wrong", text)
 
 
-# pictures_needed
+# images_needed
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_slips_of_how_often_it_is_right(answer, text):
         lambda n, width, wanted: round(n * width**2 / wanted**2),
     ],
 )
-def test_pictures_for_a_narrower_interval(answer):
-    said(pictures_needed(answer), "right", "^right: the width")
+def test_images_for_a_narrower_interval(answer):
+    said(images_needed(answer), "right", "^right: the width")
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,12 @@ def test_pictures_for_a_narrower_interval(answer):
         (lambda n, width, wanted: n * width / wanted, "only a little narrower.*a third"),
         (lambda n, width, wanted: n * (width / wanted) ** 0.5, "root goes the other way"),
         (lambda n, width, wanted: n * (width / wanted) ** 2 - n, "how many more"),
-        (lambda n, width, wanted: n * wanted / width, "fewer pictures"),
-        (lambda n, width, wanted: n * (wanted / width) ** 2, "fewer pictures"),
-        (lambda n, width, wanted: 9 * n, "from 153 pictures and a width of 0.08"),
-        (lambda n, width, wanted: 4 * n, "from 153 pictures and a width of 0.09"),
+        (lambda n, width, wanted: n * wanted / width, "fewer images"),
+        (lambda n, width, wanted: n * (wanted / width) ** 2, "fewer images"),
+        (lambda n, width, wanted: 9 * n, "from 153 images and a width of 0.08"),
+        (lambda n, width, wanted: 4 * n, "from 153 images and a width of 0.09"),
         (lambda n, width, wanted: [n], "a number is asked for"),
     ],
 )
-def test_slips_of_pictures_needed(answer, text):
-    said(pictures_needed(answer), "wrong", text)
+def test_slips_of_images_needed(answer, text):
+    said(images_needed(answer), "wrong", text)

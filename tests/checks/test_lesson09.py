@@ -50,15 +50,15 @@ def checksum(text):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def by_parts(weights, transform, pictures, views, seed):
+def by_parts(weights, transform, images, views, seed):
     digest = hashlib.sha256(weights.numpy().tobytes())
-    for part in (transform, pictures, views, seed):
+    for part in (transform, images, views, seed):
         digest.update(repr(part).encode() + b"\n")
     return digest.hexdigest()
 
 
-def by_note(weights, transform, pictures, views, seed):
-    sums = [hashlib.md5(picture).hexdigest() for picture in pictures]
+def by_note(weights, transform, images, views, seed):
+    sums = [hashlib.md5(image).hexdigest() for image in images]
     return checksum(json.dumps([weights.tolist(), transform, sums, views, seed]))
 
 
@@ -74,7 +74,7 @@ def test_a_cache_key(answer):
         (lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {p} {s}"), "number of views"),
         (lambda w, t, p, v, s: checksum(f"{w.tolist()} {p} {v} {s}"), "another transform"),
         (lambda w, t, p, v, s: checksum(f"{t} {p} {v} {s}"), "other weights"),
-        (lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {v} {s}"), "fewer pictures"),
+        (lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {v} {s}"), "fewer images"),
         (lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {len(p)} {v} {s}"), "the contents"),
         (
             lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {[len(x) for x in p]} {v} {s}"),
@@ -82,7 +82,7 @@ def test_a_cache_key(answer):
         ),
         (
             lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {sorted(p)} {v} {s}"),
-            "pictures in another order",
+            "images in another order",
         ),
         (lambda w, t, p, v, s: checksum(f"{w} {t} {p} {v} {s}"), "middle of the weights"),
         (lambda w, t, p, v, s: checksum(f"{w.sum()} {t} {p} {v} {s}"), "not say which weight"),
@@ -131,7 +131,7 @@ def by_inverse(values):
 
 
 @pytest.mark.parametrize("answer", [left_over, last_direction, by_inverse])
-def test_a_change_that_no_picture_sees(answer):
+def test_a_change_that_no_image_sees(answer):
     before = torch.get_rng_state()
     said(unseen_change(answer), "right", "^right: a neuron's weights moved")
     assert torch.equal(before, torch.get_rng_state())
@@ -141,7 +141,7 @@ def inside(values):
     return values.sum(0)
 
 
-def one_picture_only(values):
+def one_image_only(values):
     row = values[0] / values[0].norm()
     change = torch.ones(values.shape[1])
     return change - (change @ row) * row
@@ -153,13 +153,13 @@ def one_picture_only(values):
         (lambda values: torch.zeros(values.shape[1]), "as good as zero"),
         (inside, "wholly inside the span"),
         (lambda values: torch.linalg.svd(values, full_matrices=False).Vh[-1], "wholly inside"),
-        (one_picture_only, "sees your change"),
+        (one_image_only, "sees your change"),
         (lambda values: torch.randn(values.shape[1]), "sees your change"),
-        (lambda values: torch.ones(len(values)), "one for each picture"),
+        (lambda values: torch.ones(len(values)), "one for each image"),
         (lambda values: torch.ones(3, 5), r"\(4, 9\) your change has 15 numbers"),
         (lambda values: torch.full((values.shape[1],), torch.nan), "finite"),
         (lambda values: "text", "a tensor is asked for, not a str"),
     ],
 )
-def test_slips_of_a_change_that_no_picture_sees(answer, text):
+def test_slips_of_a_change_that_no_image_sees(answer, text):
     said(unseen_change(answer), "wrong", text)

@@ -140,12 +140,12 @@ def test_slips_of_thaw(answer, text):
 # fair_epochs
 
 
-def rounded(pictures, batch_size, steps):
-    return math.ceil(steps / math.ceil(pictures / batch_size))
+def rounded(images, batch_size, steps):
+    return math.ceil(steps / math.ceil(images / batch_size))
 
 
-def counted(pictures, batch_size, steps):
-    each = len(range(0, pictures, batch_size))
+def counted(images, batch_size, steps):
+    each = len(range(0, images, batch_size))
     return next(epochs for epochs in range(1, 10_000) if epochs * each >= steps)
 
 

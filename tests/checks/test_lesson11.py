@@ -97,7 +97,7 @@ def by_products(features, labels):
 
 @pytest.mark.parametrize("answer", [by_neighbours, by_products])
 def test_alike_share(answer):
-    said(alike_share(answer), "right", "^right: every picture against the others")
+    said(alike_share(answer), "right", "^right: every image against the others")
 
 
 def itself(features, labels):
@@ -116,7 +116,7 @@ def by_distance(features, labels):
         (itself, "most alike to itself"),
         (by_distance, "nearest by distance.*divide each row"),
         (lambda f, n: 1 - by_products(f, n), "whose label differs"),
-        (lambda f, n: by_products(f, n) * len(n), "how many pictures they are"),
+        (lambda f, n: by_products(f, n) * len(n), "how many images they are"),
         (lambda f, n: 0.3, "four have the label of the one most alike, and you say 0.3"),
         (lambda f, n: 0.8, "with three classes"),
         (lambda f, n: f, "a number is asked for|one number is asked for"),

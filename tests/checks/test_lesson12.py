@@ -39,7 +39,7 @@ def test_the_least_to_beat(answer):
         (lambda t, v: max(v.count(c) for c in v) / len(v), "from the validation labels"),
         (lambda t, v: max(t.count(c) for c in t) / len(t), "that is the share in training"),
         (lambda t, v: by_count(t, v) * len(v) / len(t), "total is that of the training"),
-        (lambda t, v: by_count(t, v) * len(v), "a number of pictures"),
+        (lambda t, v: by_count(t, v) * len(v), "a number of images"),
         (lambda t, v: by_count(t, v) * 100, "a percentage"),
         (lambda t, v: 1 / len(set(t)), "if every class had as many"),
         (lambda t, v: 1 - by_count(t, v), "the share that goes wrong"),

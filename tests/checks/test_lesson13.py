@@ -79,20 +79,20 @@ def test_slips_of_an_interval(answer, text):
 # best_of
 
 
-def by_binomial(runs, accuracy, pictures):
-    count = torch.full((10_000, runs), float(pictures))
+def by_binomial(runs, accuracy, images):
+    count = torch.full((10_000, runs), float(images))
     right = torch.binomial(count, torch.full_like(count, accuracy))
-    return right.max(dim=1).values.mean() / pictures
+    return right.max(dim=1).values.mean() / images
 
 
-def by_coins(runs, accuracy, pictures):
-    rounds = numpy.random.default_rng(0).binomial(pictures, accuracy, (10_000, runs))
-    return rounds.max(axis=1).mean() / pictures
+def by_coins(runs, accuracy, images):
+    rounds = numpy.random.default_rng(0).binomial(images, accuracy, (10_000, runs))
+    return rounds.max(axis=1).mean() / images
 
 
-def by_sum(runs, accuracy, pictures):
-    below = stats.binom.cdf(numpy.arange(pictures), pictures, accuracy)
-    return float((1 - below**runs).sum() / pictures)
+def by_sum(runs, accuracy, images):
+    below = stats.binom.cdf(numpy.arange(images), images, accuracy)
+    return float((1 - below**runs).sum() / images)
 
 
 @pytest.mark.parametrize("answer", [by_binomial, by_coins, by_sum])
@@ -103,9 +103,9 @@ def test_the_best_of_many(answer):
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (lambda runs, accuracy, pictures: accuracy, "what each run is worth"),
+        (lambda runs, accuracy, images: accuracy, "what each run is worth"),
         (lambda r, a, p: 1 - by_sum(r, 1 - a, p), "what the worst of them shows"),
-        (lambda r, a, p: by_sum(r, a, p) * p, "divide the right answers by the pictures"),
+        (lambda r, a, p: by_sum(r, a, p) * p, "divide the right answers by the images"),
         (lambda r, a, p: by_sum(r, a, p) + 0.02, "take the best of a round"),
         (
             lambda r, a, p: torch.binomial(torch.full((r,), float(p)), torch.tensor(a)).max() / p,

@@ -26,7 +26,7 @@ WEIGHTS = b"not really weights" * 100
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    """Return a tiny set of pictures."""
+    """Return a tiny set of images."""
     folder = tmp_path_factory.mktemp("tiny") / "set"
     few = {"train": {"ants": 2, "bees": 2}, "val": {"ants": 1, "bees": 1}}
     return synthetic.write(folder, **few)
@@ -54,9 +54,9 @@ def lesson_text(name: str) -> str:
     code = (
         "from tutorial_utils import data, lesson, models\n"
         "lesson.check(globals())\n"
-        "pictures = data.load()\n"
+        "images = data.load()\n"
         "weights = models.find_weights('alexnet')\n"
-        f"lesson.report({name!r}, pictures=pictures.kind, weights=weights.kind, found=weights.line)"
+        f"lesson.report({name!r}, images=images.kind, weights=weights.kind, found=weights.summary)"
     )
     code = code if name == "01_two" else "1 + 1"
     cells = [
@@ -70,14 +70,14 @@ def lesson_text(name: str) -> str:
 
 @pytest.fixture
 def teacher(tmp_path, monkeypatch, drawn):
-    """Work on a machine whose cache has a tiny set of pictures and AlexNet's weights."""
+    """Work on a machine whose cache has a tiny set of images and AlexNet's weights."""
     equip(tmp_path / "teacher", monkeypatch, drawn)
 
 
 def equip(folder: Path, monkeypatch, drawn: Path) -> None:
     machine(folder, monkeypatch)
-    name = f"drawn-{synthetic.VERSION}"
-    cache.keep(name, lambda work: Path(shutil.copytree(drawn, work / "drawn")))
+    name = f"synthetic-{synthetic.VERSION}"
+    cache.get_or_create(name, lambda work: Path(shutil.copytree(drawn, work / "synthetic")))
     path = kit._weights()[0]
     path.parent.mkdir(parents=True)
     path.write_bytes(WEIGHTS)
@@ -144,7 +144,7 @@ def as_it_was(name, content):
 # Making
 
 
-def test_a_kit_holds_pictures_weights_lessons_and_their_checksums(teacher, course, tmp_path):
+def test_a_kit_holds_images_weights_lessons_and_their_checksums(teacher, course, tmp_path):
     made = kit.make(tmp_path / "class.zip", course, quiet=True)
     with zipfile.ZipFile(tmp_path / "class.zip") as archive:
         names = archive.namelist()
@@ -152,7 +152,7 @@ def test_a_kit_holds_pictures_weights_lessons_and_their_checksums(teacher, cours
         for name, file in note["files"].items():
             content = archive.read(name)
             assert file == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    drawn = f"cache/drawn-{synthetic.VERSION}"
+    drawn = f"cache/synthetic-{synthetic.VERSION}"
     assert names == [*sorted(names[:-1]), "kit.json"]
     assert sum(name.startswith(f"{drawn}/train/ants/") for name in names) == 2
     assert f"{drawn}/{cache.MANIFEST}" not in names, "it is written anew where it is unpacked"
@@ -182,10 +182,10 @@ def test_it_says_what_it_packed(teacher, course, tmp_path, capsys):
     kit.make(tmp_path / "class.zip", course)
     said = capsys.readouterr().out
     assert "kit: class.zip, " in said
-    assert f"2 lessons, pictures drawn-{synthetic.VERSION}, ImageNet weights of 1" in said
+    assert f"2 lessons, images synthetic-{synthetic.VERSION}, ImageNet weights of 1" in said
 
 
-def test_without_pictures_in_the_cache_they_are_drawn(teacher, course, tmp_path, monkeypatch):
+def test_without_images_in_the_cache_they_are_drawn(teacher, course, tmp_path, monkeypatch):
     write, few = synthetic.write, {"train": {"ants": 2, "bees": 1}, "val": {"ants": 1, "bees": 1}}
     monkeypatch.setattr(synthetic, "write", lambda folder, **more: write(folder, **few, **more))
     machine(tmp_path / "fresh", monkeypatch)
@@ -229,7 +229,7 @@ def test_a_full_disk_is_said_before_anything_is_written(
 
 def test_a_kit_fills_the_caches(packed, capsys):
     folder = kit.use(packed)
-    assert "2 lessons, pictures drawn-" in capsys.readouterr().out
+    assert "2 lessons, images synthetic-" in capsys.readouterr().out
     assert sorted(path.name for path in (folder / "notebooks").glob("*.ipynb")) == [
         "00_one.ipynb",
         "01_two.ipynb",
@@ -251,7 +251,7 @@ def test_a_kit_in_place_is_not_unpacked_again_and_one_in_part_is(packed, monkeyp
     kit._weights()[0].unlink()
     kit.use(packed, quiet=True)
     assert times == [1] and kit._weights()[0].read_bytes() == WEIGHTS
-    shutil.rmtree(cache.cache_path() / f"drawn-{synthetic.VERSION}")
+    shutil.rmtree(cache.cache_path() / f"synthetic-{synthetic.VERSION}")
     (folder / "notebooks" / "00_one.ipynb").unlink()
     kit.use(packed, quiet=True)
     assert data.load("cache", quiet=True) and (folder / "notebooks" / "00_one.ipynb").is_file()
@@ -404,8 +404,8 @@ def test_what_the_note_and_the_archive_disagree_about_is_refused(packed):
         (lambda note: {"files": {}}, "kit.json cannot be read"),
         (lambda note: note | {"files": 3}, "kit.json lacks what a kit has"),
         (lambda note: note | {"files": {"a": {}}}, "kit.json lacks what a kit has"),
-        (lambda note: note | {"pictures": "../up"}, "'../up' is no set of pictures"),
-        (lambda note: note | {"pictures": "drawn-99"}, "is refused, a kit has lessons, weights"),
+        (lambda note: note | {"images": "../up"}, "'../up' is no set of images"),
+        (lambda note: note | {"images": "synthetic-99"}, "is refused, a kit has lessons, weights"),
     ],
 )
 def test_another_format_or_a_note_that_makes_no_sense_is_refused(packed, note, said):
@@ -454,7 +454,7 @@ def test_the_command_makes_a_kit_and_uses_it(teacher, course, tmp_path, monkeypa
     assert "there is no kit" in capsys.readouterr().err
 
 
-def test_the_lessons_of_a_kit_run_with_its_pictures_and_weights(packed, tmp_path):
+def test_the_lessons_of_a_kit_run_with_its_images_and_weights(packed, tmp_path):
     # In a process of its own, away from the repository, with nothing but the kit.
     names = {arch: models.IMAGENET[arch].url for arch in models.ARCHS}
     code = (
@@ -471,5 +471,5 @@ def test_the_lessons_of_a_kit_run_with_its_pictures_and_weights(packed, tmp_path
     assert done.returncode == 0, done.stdout + done.stderr
     book = nbformat.read(away / "build" / "lessons" / "01_two.ipynb", as_version=4)
     printed = "".join(output.get("text", "") for cell in book.cells for output in cell.outputs)
-    assert "6 drawings" in printed or "pictures: 6" in printed
+    assert "6 synthetic images" in printed or "images: 6" in printed
     assert "no network: TUTORIAL_OFFLINE=1" in printed

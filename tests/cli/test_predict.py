@@ -1,4 +1,4 @@
-"""The command `predict`: a line per picture, what fails on stderr, exit codes that tell."""
+"""The command `predict`: a line per image, what fails on stderr, exit codes that tell."""
 
 import csv
 import io
@@ -31,7 +31,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def album(tmp_path, monkeypatch):
-    """Return a folder of three pictures, in which the test runs."""
+    """Return a folder of three images, in which the test runs."""
     monkeypatch.chdir(tmp_path)
     for name, colour in {"a b.png": "red", "ü.png": "blue", "c,d.jpg": "black"}.items():
         (tmp_path / "album").mkdir(exist_ok=True)
@@ -44,7 +44,7 @@ def told(capsys):
     return printed.out.splitlines(), printed.err.splitlines()
 
 
-def test_a_line_per_picture(model, album, capsys):
+def test_a_line_per_image(model, album, capsys):
     assert main(["predict", str(model), f"{album}/ü.png", f"{album}/a b.png"]) == 0
     lines, errors = told(capsys)
     assert errors == []
@@ -55,7 +55,7 @@ def test_a_line_per_picture(model, album, capsys):
         assert 1 / 3 <= float(probability) <= 1
 
 
-def test_a_folder_stands_for_its_pictures(model, album, capsys):
+def test_a_folder_stands_for_its_images(model, album, capsys):
     Path(album, "notes.txt").write_text("mine")
     assert main(["predict", str(model), album]) == 0
     assert [line.split("\t")[0] for line in told(capsys)[0]] == [
@@ -100,7 +100,7 @@ def test_all_forms_say_the_same(model, album, capsys):
     assert plain == [f"{row['class']} {row['probability']:.3f}" for row in rows]
 
 
-def test_a_broken_picture_is_reported_and_the_rest_predicted(model, album, tmp_path, capsys):
+def test_a_broken_image_is_reported_and_the_rest_predicted(model, album, tmp_path, capsys):
     whole = (tmp_path / "album" / "c,d.jpg").read_bytes()
     (tmp_path / "album" / "b.jpg").write_bytes(whole[: len(whole) // 2])
     assert main(["predict", str(model), album, "nothing.png"]) == 1
@@ -115,11 +115,11 @@ def test_a_broken_picture_is_reported_and_the_rest_predicted(model, album, tmp_p
     assert errors[2] == "not predicted: 2"
 
 
-def test_a_folder_without_pictures_is_reported(model, tmp_path, capsys, monkeypatch):
+def test_a_folder_without_images_is_reported(model, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     assert main(["predict", str(model), "empty"]) == 1
-    assert told(capsys) == ([], ["empty: a folder without pictures", "not predicted: 1"])
+    assert told(capsys) == ([], ["empty: a folder without images", "not predicted: 1"])
 
 
 def cut_short(path, model):
@@ -136,7 +136,7 @@ def cut_short(path, model):
         (cut_short, "is cut short"),
     ],
 )
-def test_a_model_that_is_none_is_refused_before_any_picture(
+def test_a_model_that_is_none_is_refused_before_any_image(
     write, said, model, album, tmp_path, capsys
 ):
     write(tmp_path / "other.safetensors", model)

@@ -13,7 +13,7 @@ from tutorial_utils.batch import lessons, runner
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-SHORT = {"epochs": 2, "source": "drawn", "seeds": 2}
+SHORT = {"epochs": 2, "source": "synthetic", "seeds": 2}
 
 pytestmark = pytest.mark.lessons
 every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
@@ -25,13 +25,13 @@ def short(path: Path, **more) -> dict:
     return {name: value for name, value in (SHORT | more).items() if name in known}
 
 
-@pytest.mark.any_pictures
+@pytest.mark.any_images
 @every_lesson
 def test_papermill_runs_it_from_the_root(path, tmp_path, monkeypatch):
     # On the real photographs where they are (in CI); nbval below always takes the drawn ones.
-    pictures = "folder" if os.environ.get("ANTS_BEES_DIR") else "drawn"
+    images = "folder" if os.environ.get("ANTS_BEES_DIR") else "synthetic"
     monkeypatch.chdir(ROOT)
-    row = lessons.run_notebook(path, tmp_path / path.name, short(path, source=pictures))
+    row = lessons.run_notebook(path, tmp_path / path.name, short(path, source=images))
     assert row["status"] == "ok", row["error"]
     result = lessons.read_result(tmp_path / path.name)
     assert result["lesson"] == path.stem
@@ -67,7 +67,7 @@ def test_nbval_agrees_with_the_kept_outputs(path, tmp_path):
         ("batch_size", -1, "batch_size must be a whole number from 1 to 1024, got -1"),
         ("epoch", 3, "unknown parameter 'epoch'"),
         ("arch", "resnet", "arch must be one of alexnet, vgg16, got 'resnet'"),
-        ("source", "nowhere", "source must be one of auto, folder, cache, download, drawn"),
+        ("source", "nowhere", "source must be one of auto, folder, cache, download, synthetic"),
         ("weights", "best", "weights must be one of auto, imagenet, demo, none, got 'best'"),
     ],
 )

@@ -161,7 +161,7 @@ def test_parameters_and_result(path):
 
 
 @every_lesson
-def test_every_picture_has_alt_text(path):
+def test_every_image_has_alt_text(path):
     for cell in read(path).cells:
         if cell.cell_type == "markdown":
             assert not re.search(r"!\[\s*\]\(", cell.source), cell.source[:80]
@@ -212,7 +212,7 @@ def test_no_file_names_a_folder_of_one_machine():
         if path.suffix in {".safetensors", ".png", ".jpg"}:
             continue
         text = path.read_text(encoding="utf-8")
-        if path.suffix == ".ipynb":  # pictures inside are long random letters
+        if path.suffix == ".ipynb":  # images inside are long random letters
             text = re.sub(r"base64,[^\\\"]+", "", text)
         found += [f"{path.name}: {match[0]}" for match in MACHINE.finditer(text)]
     assert not found, found

@@ -1,4 +1,4 @@
-"""Pictures, folders and collections that the tests of `folders` and `splits` share."""
+"""Images, folders and collections that the tests of `folders` and `splits` share."""
 
 import unicodedata
 import zlib
@@ -15,22 +15,22 @@ NFC, NFD = (unicodedata.normalize(form, "Käfer") for form in ("NFC", "NFD"))
 TO_TENSOR = v2.Compose([v2.PILToTensor(), v2.ToDtype(torch.float32, scale=True), v2.Resize((8, 8))])
 
 
-def picture(seed, size=(48, 40)):
-    """A picture of soft patches that resembles no other seed's."""
+def make_image(seed, size=(48, 40)):
+    """An image of soft patches that resembles no other seed's."""
     patches = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
     return Image.fromarray(patches).resize(size, Image.Resampling.BICUBIC)
 
 
 def put(path, seed=None, image=None, **settings):
-    """Write a picture; without a seed, the path's own."""
+    """Write an image; without a seed, the path's own."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    image = image or picture(zlib.crc32(path.as_posix().encode()) if seed is None else seed)
+    image = image or make_image(zlib.crc32(path.as_posix().encode()) if seed is None else seed)
     image.save(path, **settings)
     return path
 
 
 def make(root, counts, start=0):
-    """Write a folder per class; every picture differs from all others."""
+    """Write a folder per class; every image differs from all others."""
     for label, count in counts.items():
         for number in range(count):
             put(root / label / f"{number:02}.png", start + number)
@@ -40,7 +40,7 @@ def make(root, counts, start=0):
 
 def bare(labels, names=None, given=None, classes=None):
     """A collection whose files need not exist."""
-    root = Path("/pictures")
+    root = Path("/images")
     names = names or [f"{number:04}.png" for number in range(len(labels))]
     found = classes or [f"class {label}" for label in range(max(labels) + 1)]
     return Collection(

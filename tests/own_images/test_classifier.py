@@ -21,7 +21,7 @@ NAMES = ("ants", "wild bees", "été/hiver", "蟻", "no insect")
 
 @pytest.fixture(scope="module")
 def tiny():
-    """Return an AlexNet for small pictures, random but for its shapes."""
+    """Return an AlexNet for small images, random but for its shapes."""
     return made("alexnet", "none", side=64)
 
 
@@ -41,7 +41,7 @@ def made(arch, kind, *, side=None, names=NAMES):
     return found
 
 
-def pictures_for(model, count):
+def images_for(model, count):
     side = model.preset.crop_size[0]
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(count))
 
@@ -91,8 +91,8 @@ def test_names_that_are_none_are_refused(names, said):
 def test_logits_leave_the_modes_and_the_generator_alone(tiny):
     tiny.network.train()
     before = torch.get_rng_state()
-    pictures = pictures_for(tiny, 2)
-    first, second = tiny.logits(pictures), tiny.logits(pictures)
+    images = images_for(tiny, 2)
+    first, second = tiny.logits(images), tiny.logits(images)
     assert torch.equal(first, second), "dropout is at work"
     assert first.shape == (2, 5)
     assert tiny.network.training and tiny.head.training
@@ -120,8 +120,8 @@ def test_what_is_loaded_is_what_was_saved(arch, tmp_path):
     loaded = found.network.state_dict()
     assert state.keys() == loaded.keys()
     assert all(torch.equal(value, loaded[name]) for name, value in state.items())
-    pictures = pictures_for(model, 3)
-    assert torch.equal(found.logits(pictures), model.logits(pictures))
+    images = images_for(model, 3)
+    assert torch.equal(found.logits(images), model.logits(images))
     assert not found.network.training
     assert models.count(found.backbone).trainable == 0
     assert [p.name for p in tmp_path.iterdir()] == [path.name], "a draft was left"
@@ -193,7 +193,7 @@ def a_zip(path):
         file.writestr("readme.txt", "hello")
 
 
-def a_picture(path):
+def an_image(path):
     photo(path.with_suffix(".png")).rename(path)
 
 
@@ -201,7 +201,7 @@ def a_picture(path):
     ("write", "said"),
     [
         (a_zip, "is a zip archive, not a model"),
-        (a_picture, "is a picture, not a model"),
+        (an_image, "is an image, not a model"),
         (lambda path: path.write_text("weights of my model\n"), "is a text, not a model"),
         (lambda path: path.write_text("die Gewichte, schön"), "is a text, not a model"),
         (lambda path: path.write_bytes(b""), "is empty, 0 bytes"),
@@ -319,7 +319,7 @@ def test_tensors_that_do_not_fit_are_refused(tensors, said, tiny, tmp_path):
 # predict_files
 
 
-def test_a_broken_picture_in_a_batch_stops_no_other(tiny, tmp_path):
+def test_a_broken_image_in_a_batch_stops_no_other(tiny, tmp_path):
     paths = [photo(tmp_path / f"{i}.png", colour=(40 * i, 0, 90)) for i in range(5)]
     whole = paths[2].read_bytes()
     paths[2].write_bytes(whole[: len(whole) // 2])
@@ -339,8 +339,8 @@ def test_a_broken_picture_in_a_batch_stops_no_other(tiny, tmp_path):
 
 def test_what_is_predicted_is_what_the_network_says(tiny, tmp_path):
     path = photo(tmp_path / "a.png")
-    with Image.open(path) as picture:
-        wanted = tiny.logits(tiny.preset(picture)[None]).softmax(1)[0]
+    with Image.open(path) as image:
+        wanted = tiny.logits(tiny.preset(image)[None]).softmax(1)[0]
     assert torch.allclose(
         next(classifier.predict_files(tiny, [str(path)])).probabilities, wanted, atol=1e-6
     )
@@ -350,8 +350,8 @@ def test_what_is_predicted_is_what_the_network_says(tiny, tmp_path):
     ("write", "said"),
     [
         (lambda path: path.write_bytes(b""), "empty, 0 bytes"),
-        (lambda path: path.write_text("no picture"), "not a picture"),
-        (lambda path: path.mkdir(), "a folder without pictures"),
+        (lambda path: path.write_text("no image"), "not an image"),
+        (lambda path: path.mkdir(), "a folder without images"),
         (lambda path: photo(path, (2, 50_000)), "2 x 50000 pixels, too long and narrow"),
     ],
 )
@@ -360,7 +360,7 @@ def test_the_reason_is_in_few_words(write, said, tiny, tmp_path):
     assert next(classifier.predict_files(tiny, [tmp_path / "a.png"])).problem == said
 
 
-def test_no_picture_at_all_is_no_prediction(tiny):
+def test_no_image_at_all_is_no_prediction(tiny):
     assert list(classifier.predict_files(tiny, [])) == []
 
 
@@ -393,17 +393,17 @@ def test_the_twin_agrees(arch, kind, tmp_path, capfd):
     assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"], "not one file"
     assert classifier.onnx_classes(path) == NAMES
     for count in (1, 3, 17):
-        pictures = pictures_for(model, count)
-        assert classifier.onnx_logits(path, pictures).shape == (count, 5)
-        assert classifier.compare(model, path, pictures) < 1e-4
-    assert kind == "none" or model.logits(pictures).abs().max() > 5
+        images = images_for(model, count)
+        assert classifier.onnx_logits(path, images).shape == (count, 5)
+        assert classifier.compare(model, path, images) < 1e-4
+    assert kind == "none" or model.logits(images).abs().max() > 5
     assert capfd.readouterr() == ("", "")
 
 
 def test_the_twin_of_another_network_does_not_agree(tiny, twin):
     other = made("alexnet", "demo", side=64)
-    assert classifier.compare(tiny, twin, pictures_for(tiny, 3)) < 1e-4
-    assert classifier.compare(other, twin, pictures_for(tiny, 3)) > 1e-2
+    assert classifier.compare(tiny, twin, images_for(tiny, 3)) < 1e-4
+    assert classifier.compare(other, twin, images_for(tiny, 3)) > 1e-2
 
 
 def test_an_export_changes_nothing(tiny, tmp_path):
@@ -434,5 +434,5 @@ def test_what_is_no_onnx_model_is_refused(twin, tmp_path):
     (tmp_path / "m.onnx").write_text("nothing")
     with pytest.raises(ValueError, match="is no ONNX model that onnxruntime reads"):
         classifier.onnx_logits(tmp_path / "m.onnx", torch.zeros(1, 3, 64, 64))
-    with pytest.raises(ValueError, match=r"does not take pictures of shape \(1, 3, 60, 64\)"):
+    with pytest.raises(ValueError, match=r"does not take images of shape \(1, 3, 60, 64\)"):
         classifier.onnx_logits(twin, torch.zeros(1, 3, 60, 64))

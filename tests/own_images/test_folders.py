@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from own_folders import NFC, NFD, TO_TENSOR, make, manifest, picture, put
+from own_folders import NFC, NFD, TO_TENSOR, make, make_image, manifest, put
 from torch import nn
 
 from tutorial_utils import data, features
@@ -36,7 +36,7 @@ def test_one_folder_per_class(folder, capsys):
     assert found.labels == (0,) * 4 + (1,) * 3 + (2,) * 3
     assert list(found.files) == sorted(folder.rglob("*.png"))
     assert (found.problems, found.odd, found.given) == ((), (), None)
-    assert capsys.readouterr().out == "pictures: 10 of 3 classes (ants 4, bees 3, wasps 3)\n"
+    assert capsys.readouterr().out == "images: 10 of 3 classes (ants 4, bees 3, wasps 3)\n"
 
 
 def test_quiet(folder, capsys):
@@ -52,7 +52,7 @@ def test_a_folder_may_be_relative_or_begin_with_a_tilde(folder, monkeypatch):
     assert read("~/mine", quiet=True) == found
 
 
-def test_pictures_in_folders_below_a_class_belong_to_it(folder):
+def test_images_in_folders_below_a_class_belong_to_it(folder):
     put(folder / "ants/2024/deep/a.png", 9000)
     found = read(folder, quiet=True)
     assert found.counts() == {"ants": 5, "bees": 3, "wasps": 3}
@@ -68,7 +68,7 @@ def test_train_and_val_are_kept_as_the_split(tmp_path, capsys):
     assert found.counts() == {"ants": 4, "bees": 4}
     assert found.odd == ("test/: only train and val are read",)
     assert capsys.readouterr().out == (
-        "pictures: 8 of 2 classes (ants 4, bees 4), split as given: 5 train, 3 val; "
+        "images: 8 of 2 classes (ants 4, bees 4), split as given: 5 train, 3 val; "
         "odd: test/: only train and val are read\n"
     )
     chosen = split(found, val_percent=90, seed=5)
@@ -84,7 +84,7 @@ def test_a_class_may_be_called_train(tmp_path):
 def test_many_classes_get_a_short_line(tmp_path, capsys):
     make(tmp_path, {f"kind {number:02}": 1 + number % 3 for number in range(9)})
     read(tmp_path)
-    assert capsys.readouterr().out == "pictures: 18 of 9 classes (1 to 3 each)\n"
+    assert capsys.readouterr().out == "images: 18 of 9 classes (1 to 3 each)\n"
 
 
 def test_class_names_with_spaces_and_letters_of_any_script(tmp_path):
@@ -113,7 +113,7 @@ def test_a_manifest_names_files_and_classes(tmp_path, capsys):
     assert [found.name(i) for i in range(4)] == [f"all/{number}.png" for number in range(4)]
     assert found.labels == (1, 2, 0, 0)
     assert found.given is None
-    assert "pictures: 4 of 3 classes (Hymenoptera/Formicidae 2, " in capsys.readouterr().out
+    assert "images: 4 of 3 classes (Hymenoptera/Formicidae 2, " in capsys.readouterr().out
 
 
 def test_a_manifest_comes_before_the_folders_and_says_what_it_leaves(folder):
@@ -138,7 +138,7 @@ def test_a_manifest_with_a_split_as_a_spreadsheet_writes_it(folder):
     assert split(found).val == (1, 3)
 
 
-def test_a_manifest_may_name_any_kind_of_picture_by_any_name(tmp_path):
+def test_a_manifest_may_name_any_kind_of_image_by_any_name(tmp_path):
     put(tmp_path / "a.gif", 1)
     put(tmp_path / ".hidden", 2, format="PNG")
     manifest(tmp_path, "file,class", "a.gif,one", ".hidden,two")
@@ -154,7 +154,7 @@ def test_a_manifest_finds_names_in_the_other_unicode_form(tmp_path):
     assert found.classes == (NFC, f"{NFC}s")
 
 
-# Hidden files, other types, damaged pictures
+# Hidden files, other types, damaged images
 
 
 def test_hidden_files_and_leftovers_are_passed_over(folder):
@@ -194,7 +194,7 @@ def test_other_types_are_listed_as_odd(folder, capsys):
 
 def jpeg(seed):
     buffer = io.BytesIO()
-    picture(seed, (200, 160)).save(buffer, "JPEG", quality=95)
+    make_image(seed, (200, 160)).save(buffer, "JPEG", quality=95)
     return buffer.getvalue()
 
 
@@ -234,33 +234,33 @@ def test_the_line_names_three_and_counts_the_rest(folder, capsys):
     )
 
 
-def test_large_pictures_are_decoded_small_and_once(folder, monkeypatch):
-    put(folder / "ants/large.jpg", image=picture(1, (1600, 1200)))
-    opened, sizes = data.open_picture, []
+def test_large_images_are_decoded_small_and_once(folder, monkeypatch):
+    put(folder / "ants/large.jpg", image=make_image(1, (1600, 1200)))
+    opened, sizes = data.open_image, []
 
     def note(path, **settings):
         sizes.append((path.name, opened(path, **settings).size))
         return opened(path, **settings)
 
-    monkeypatch.setattr(data, "open_picture", note)
+    monkeypatch.setattr(data, "open_image", note)
     found = read(folder, quiet=True)
     split(found)
     assert len(sizes) == len(found.files)
     assert ("large.jpg", (200, 150)) in sizes
 
 
-def test_a_picture_that_is_taken_away_meanwhile(folder, monkeypatch):
-    opened = data.open_picture
+def test_a_image_that_is_taken_away_meanwhile(folder, monkeypatch):
+    opened = data.open_image
 
     def vanish(path, **settings):
         if path.name == "02.png" and path.parent.name == "ants":
             path.unlink()
         return opened(path, **settings)
 
-    monkeypatch.setattr(data, "open_picture", vanish)
+    monkeypatch.setattr(data, "open_image", vanish)
     [problem] = read(folder, quiet=True).problems
     assert problem.path == Path("ants/02.png")
-    assert "there is no picture" in problem.reason
+    assert "there is no image" in problem.reason
 
 
 def test_names_that_are_not_unicode(folder, capsys):
@@ -310,7 +310,7 @@ def test_a_folder_that_may_not_be_read(folder, monkeypatch):
 # Folders that will not do
 
 
-WANTED = "; wanted is one folder per class with pictures in it; or train and val, with such"
+WANTED = "; wanted is one folder per class with images in it; or train and val, with such"
 
 
 def refused(root, kind=ValueError):
@@ -335,7 +335,7 @@ def test_no_classes(tmp_path):
     assert refused(tmp_path).startswith(f"ROOT holds no folders{WANTED}")
     put(tmp_path / "a.png")
     put(tmp_path / "b.png")
-    assert refused(tmp_path).startswith("ROOT holds 2 pictures directly in it and no folders; ")
+    assert refused(tmp_path).startswith("ROOT holds 2 images directly in it and no folders; ")
 
 
 def test_one_class(tmp_path):
@@ -349,9 +349,9 @@ def test_one_folder_too_high(folder):
     assert text.startswith("ROOT holds a single folder. Did you mean ROOT/mine? If not: wanted is")
 
 
-def test_a_class_without_pictures(folder):
+def test_a_class_without_images(folder):
     (folder / "flies").mkdir()
-    start = "the class folder flies of ROOT holds no picture"
+    start = "the class folder flies of ROOT holds no image"
     assert refused(folder).startswith(f"{start}: put some into it (.jpg, ")
     for name in ("1.HEIC", "2.HEIC", "notes"):
         (folder / "flies" / name).write_bytes(b"x")
@@ -360,11 +360,11 @@ def test_a_class_without_pictures(folder):
     assert text.endswith("or take it away")
 
 
-def test_a_class_whose_pictures_are_all_unreadable(folder):
+def test_a_class_whose_images_are_all_unreadable(folder):
     for number in range(5):
         (folder / f"bees/{number:02}.png").write_bytes(b"")
     assert refused(folder) == (
-        "no picture of the class 'bees' of ROOT can be used: bees/00.png (empty, 0 bytes), "
+        "no image of the class 'bees' of ROOT can be used: bees/00.png (empty, 0 bytes), "
         "bees/01.png (empty, 0 bytes), bees/02.png (empty, 0 bytes) and 2 more. Replace them, or "
         "take the class away"
     )
@@ -408,16 +408,15 @@ def test_classes_one_level_down(tmp_path, under):
     if under:
         make(tmp_path / "val", {"ants": 1, "bees": 1})
     text = refused(tmp_path)
-    assert "(north, south) hold no pictures themselves, but folders of the same names (ants" in text
+    assert "(north, south) hold no images themselves, but folders of the same names (ants" in text
     assert "so that it is not clear which are the classes; wanted is" in text
 
 
 def test_a_split_within_each_class(tmp_path):
     for label in ("ants", "bees"):
         make(tmp_path / label, {"train": 2, "val": 1})
-    assert (
-        "(ants, bees) hold no pictures themselves, but folders of the same names (train, val)"
-        in (refused(tmp_path))
+    assert "(ants, bees) hold no images themselves, but folders of the same names (train, val)" in (
+        refused(tmp_path)
     )
 
 
@@ -435,9 +434,9 @@ def test_the_same_name_twice_in_different_forms(tmp_path):
 
 
 def test_names_that_differ_in_capitals_or_spaces_are_pointed_out(tmp_path, capsys):
-    make(tmp_path / "pictures", {"Red ant": 1, "bee": 1})
+    make(tmp_path / "images", {"Red ant": 1, "bee": 1})
     root = manifest(
-        tmp_path / "pictures", "file,class", "Red ant/00.png,Red ant", "bee/00.png,red  ant"
+        tmp_path / "images", "file,class", "Red ant/00.png,Red ant", "bee/00.png,red  ant"
     )
     found = read(root)
     assert found.odd == ("the classes 'Red ant', 'red  ant' differ in capitals or spaces only",)
@@ -454,7 +453,7 @@ def test_names_that_differ_in_capitals_or_spaces_are_pointed_out(tmp_path, capsy
         (["file;class", "a.png;x"], "with commas between: file,class. It is 'file;class'"),
         (["a.png,ants"], "must name the columns file and class"),
         (["file,class,class", "a.png,x,y"], "once each"),
-        (["file,class"], "names no file: give one line per picture"),
+        (["file,class"], "names no file: give one line per image"),
         (["file,class", "a.png"], "line 2 of manifest.csv has 1 fields, the header 2"),
         (["file,class", "a.png,x", "b.png,x,y"], "line 3 .* put a name with a comma in it into"),
         (["file,class", "a.png,x", 'b.png,"y'], "line 3 of manifest.csv is not CSV: unexpected"),
@@ -553,7 +552,7 @@ def test_dataset(folder):
     some = found.dataset(np.array([7, 0]), TO_TENSOR)
     assert some.samples == [(str(found.files[7]), 2), (str(found.files[0]), 0)]
     assert some[0][0].shape == (3, 8, 8)
-    assert torch.equal(some[1][0], TO_TENSOR(picture(0)))
+    assert torch.equal(some[1][0], TO_TENSOR(make_image(0)))
     batches = list(data.loader(some, batch_size=4))
     assert batches[0][1].tolist() == [2, 0]
     assert len(found.dataset([])) == 0
@@ -562,33 +561,33 @@ def test_dataset(folder):
 def test_dataset_refuses(folder):
     found = read(folder, quiet=True)
     for index in (10, -1, 1.5, True):
-        with pytest.raises(ValueError, match=f"no picture {index}: .* whole numbers from 0 to 9, "):
+        with pytest.raises(ValueError, match=f"no image {index}: .* whole numbers from 0 to 9, "):
             found.dataset([index])
     for side in (0, 2.5, True):
         with pytest.raises(ValueError, match=f"least_side must be a whole number .*, not {side}"):
             found.dataset(least_side=side)
-    with pytest.raises(ValueError, match="gives PIL pictures, which cannot be batched"):
+    with pytest.raises(ValueError, match="gives PIL images, which cannot be batched"):
         data.loader(found.dataset())
 
 
 def test_dataset_decodes_small_where_asked(tmp_path):
     for name in ("a/1.jpg", "b/1.jpg"):
-        put(tmp_path / name, image=picture(name.count("a"), (640, 480)))
+        put(tmp_path / name, image=make_image(name.count("a"), (640, 480)))
     found = read(tmp_path, quiet=True)
     assert found.dataset()[0][0].size == (640, 480)
     assert found.dataset(least_side=100)[0][0].size == (160, 120)
 
 
-def test_features_are_kept_by_the_pictures_contents(folder):
+def test_features_are_kept_by_the_images_contents(folder):
     found, backbone = read(folder, quiet=True), nn.Flatten()
     first = features.extract(backbone, found.dataset([0, 5], TO_TENSOR), quiet=True)
     assert (first.values.shape, first.labels.tolist()) == ((2, 192), [0, 1])
     again = features.extract(backbone, found.dataset([0, 5], TO_TENSOR), quiet=True)
-    assert again.reused
-    assert not features.extract(backbone, found.dataset([5, 0], TO_TENSOR), quiet=True).reused
+    assert again.from_cache
+    assert not features.extract(backbone, found.dataset([5, 0], TO_TENSOR), quiet=True).from_cache
     small = found.dataset([0, 5], TO_TENSOR, least_side=8)
-    assert not features.extract(backbone, small, quiet=True).reused
+    assert not features.extract(backbone, small, quiet=True).from_cache
     put(folder / "ants/00.png", 12345)
     changed = features.extract(backbone, found.dataset([0, 5], TO_TENSOR), quiet=True)
-    assert not changed.reused
+    assert not changed.from_cache
     assert not torch.equal(changed.values[0], first.values[0])

@@ -53,21 +53,21 @@ def texts(path: Path) -> str:
 
 
 def test_a_folder_of_five_classes_goes_through_whole(tmp_path):
-    root = album(tmp_path / "my pictures")
+    root = album(tmp_path / "my images")
     whole = (root / CLASSES[0] / "Bild 0.jpg").read_bytes()
     (root / CLASSES[0] / "broken.jpg").write_bytes(whole[: len(whole) // 2])
     (root / CLASSES[1] / ".hidden.jpg").write_bytes(whole)
     (root / CLASSES[1] / "notes.txt").write_text("mine")
-    with Image.open(root / CLASSES[3] / "Bild 0.jpg") as picture:
-        picture.reduce(2).save(root / CLASSES[3] / "Bild 0 copy.png")
+    with Image.open(root / CLASSES[3] / "Bild 0.jpg") as image:
+        image.reduce(2).save(root / CLASSES[3] / "Bild 0 copy.png")
     before = sorted(root.rglob("*"))
     done = tmp_path / "done.ipynb"
-    given = {"folder": str(root), "keep": str(tmp_path / "kept" / "here")}
+    given = {"folder": str(root), "model_folder": str(tmp_path / "kept" / "here")}
     row = lessons.run_notebook(NOTEBOOK, done, SHORT | given)
     assert row["status"] == "ok", row["error"]
     result = row["result"]
     assert result["classes"] == sorted(CLASSES)
-    assert result["pictures"] == "own folder"
+    assert result["images"] == "own folder"
     assert set(result["recall"]) == set(CLASSES)
     assert result["val_accuracy"] > 0.4, "chance is 0.2"
     assert result["left_out"] == 1
@@ -90,7 +90,7 @@ def test_a_folder_of_five_classes_goes_through_whole(tmp_path):
 def test_a_folder_that_will_not_do_stops_the_lesson_with_the_reason(changed, tmp_path):
     root = album(tmp_path / "set", CLASSES[:2], each=4)
     said = {
-        "single": "the class 'lonely' has a single picture",
+        "single": "the class 'lonely' has a single image",
         "missing": "folder must be a folder that exists",
     }[changed]
     (root / "lonely").mkdir()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from own_folders import NFC, bare, make, picture, put
+from own_folders import NFC, bare, make, make_image, put
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
 
 from tutorial_utils import synthetic
@@ -38,8 +38,8 @@ COPIES = {
 
 @pytest.mark.parametrize("name", COPIES)
 def test_copies_are_found_and_others_are_not(folder, name):
-    COPIES[name](picture(7, (96, 80)), folder / "bees" / name)
-    put(folder / "ants/07.png", 7, picture(7, (96, 80)))
+    COPIES[name](make_image(7, (96, 80)), folder / "bees" / name)
+    put(folder / "ants/07.png", 7, make_image(7, (96, 80)))
     found = read(folder, quiet=True)
     pair = tuple(i for i in range(len(found.files)) if found.files[i].stem in {"07", name[:4]})
     assert duplicates(found) == (pair,)
@@ -70,11 +70,11 @@ def test_drawings_of_the_sketchbook_are_all_different(tmp_path):
 
 
 def plain_set(root):
-    """Pictures without a structure that a hash could tell, no two of them alike."""
+    """Images without a structure that a hash could tell, no two of them alike."""
     shade = Image.fromarray(np.tile(np.arange(0, 256, 4, dtype=np.uint8), (48, 1)))
     half = Image.new("L", (64, 48))
     ImageDraw.Draw(half).rectangle((0, 0, 30, 48), fill=255)
-    for name, image in {
+    for name, plain in {
         "red": Image.new("RGB", (64, 48), "red"),
         "blue": Image.new("RGB", (64, 48), "blue"),
         "white": Image.new("RGB", (64, 48), "white"),
@@ -85,11 +85,11 @@ def plain_set(root):
         "down": shade.transpose(Image.Transpose.ROTATE_270),
         "half": half,
     }.items():
-        put(root / "plain" / f"{name}.png", image=image.convert("RGB"))
+        put(root / "plain" / f"{name}.png", image=plain.convert("RGB"))
     return root
 
 
-def test_plain_pictures_are_not_glued_together(tmp_path):
+def test_plain_images_are_not_glued_together(tmp_path):
     found = read(plain_set(make(tmp_path, {"ants": 2})), quiet=True)
     assert [look.colours is not None for look in found.looks] == [False] * 2 + [True] * 9
     hashes = [look.bits for look in found.looks[2:]]
@@ -97,7 +97,7 @@ def test_plain_pictures_are_not_glued_together(tmp_path):
     assert duplicates(found) == ()
 
 
-def test_copies_of_plain_pictures_are_found(tmp_path):
+def test_copies_of_plain_images_are_found(tmp_path):
     plain_set(make(tmp_path, {"ants": 2}))
     for name in ("red", "grey", "right"):
         image = Image.open(tmp_path / "plain" / f"{name}.png").resize((32, 24))
@@ -153,7 +153,7 @@ def test_blocks_miss_no_pair():
     assert pairs == expected
 
 
-def test_five_thousand_pictures_are_compared_in_seconds():
+def test_five_thousand_images_are_compared_in_seconds():
     import time
 
     rng = np.random.default_rng(0)
@@ -174,7 +174,7 @@ def test_a_collection_made_by_hand_is_looked_at(folder):
     assert by_hand == found
     assert duplicates(by_hand) == ()
     broken = Collection(found.root, (folder / "gone.png",), (0,), ("a",))
-    with pytest.raises(FileNotFoundError, match="there is no picture .*gone.png"):
+    with pytest.raises(FileNotFoundError, match="there is no image .*gone.png"):
         duplicates(broken)
 
 
@@ -191,7 +191,7 @@ def test_distances_that_are_not_allowed(folder, distance):
 
 @pytest.fixture
 def grouped(monkeypatch):
-    """Say which pictures are near-duplicates: grouped((0, 1), ...)."""
+    """Say which images are near-duplicates: grouped((0, 1), ...)."""
 
     def use(*groups):
         monkeypatch.setattr(splits, "duplicates", lambda collection, *, distance: groups)
@@ -230,7 +230,7 @@ def test_the_split_is_the_same_on_every_machine(grouped):
 
 def test_duplicates_stay_together_end_to_end(folder):
     for number in range(4):
-        picture(number).save(folder / f"ants/copy_{number}.jpg", quality=80)
+        make_image(number).save(folder / f"ants/copy_{number}.jpg", quality=80)
     found = read(folder, quiet=True)
     for seed in range(8):
         chosen = split(found, seed=seed, val_percent=50)
@@ -244,8 +244,8 @@ def test_duplicates_stay_together_end_to_end(folder):
 def test_duplicates_across_a_given_split_are_reported_not_moved(tmp_path):
     make(tmp_path / "train", {"ants": 2, "bees": 2})
     make(tmp_path / "val", {"ants": 2, "bees": 2}, start=5000)
-    picture(1).save(tmp_path / "val/bees/copy.jpg", quality=80)
-    picture(0).save(tmp_path / "train/ants/copy.jpg", quality=80)
+    make_image(1).save(tmp_path / "val/bees/copy.jpg", quality=80)
+    make_image(0).save(tmp_path / "train/ants/copy.jpg", quality=80)
     found = read(tmp_path, quiet=True)
     chosen = split(found)
     names = [[found.name(i) for i in group] for group in chosen.crossing]
@@ -255,22 +255,22 @@ def test_duplicates_across_a_given_split_are_reported_not_moved(tmp_path):
     assert chosen.counts() == {"ants": {"train": 3, "val": 2}, "bees": {"train": 2, "val": 3}}
 
 
-def test_a_class_with_a_single_picture(folder):
+def test_a_class_with_a_single_image(folder):
     put(folder / "flies/a.png", 999)
     message = (
-        "the class 'flies' has a single picture, and two at least are needed, one to train on and "
+        "the class 'flies' has a single image, and two at least are needed, one to train on and "
         "one to validate on: add some, or take the class away"
     )
     with pytest.raises(ValueError, match=message):
         split(read(folder, quiet=True))
 
 
-def test_a_class_of_one_picture_many_times(folder):
+def test_a_class_of_one_image_many_times(folder):
     for number in range(3):
         put(folder / f"flies/{number}.png", 999)
     message = (
-        "the class 'flies' has 3 pictures, but they are near-duplicates of each other: 1 "
-        "independent picture, and two at least are needed, .* give a distance below 6 if they are "
+        "the class 'flies' has 3 images, but they are near-duplicates of each other: 1 "
+        "independent image, and two at least are needed, .* give a distance below 6 if they are "
         "not$"
     )
     with pytest.raises(ValueError, match=message):
@@ -280,7 +280,7 @@ def test_a_class_of_one_picture_many_times(folder):
 
 
 def test_groups_of_several_classes(grouped):
-    # Two groups, each with a picture of both classes: one goes to each side.
+    # Two groups, each with an image of both classes: one goes to each side.
     grouped((0, 2), (1, 3))
     for percent in (1, 50, 99):
         found = split(bare([0, 0, 1, 1]), val_percent=percent)
@@ -288,7 +288,7 @@ def test_groups_of_several_classes(grouped):
     # Three classes that share three groups pairwise: no way to divide them.
     grouped((0, 2), (3, 4), (1, 5))
     message = (
-        r"would have no picture in (train|val): its near-duplicates are in other classes too, .* "
+        r"would have no image in (train|val): its near-duplicates are in other classes too, .* "
         r"Look at conflicts\(collection, duplicates\(collection\)\) and take out"
     )
     with pytest.raises(ValueError, match=message):
@@ -297,7 +297,7 @@ def test_groups_of_several_classes(grouped):
 
 def test_a_given_split_that_leaves_a_class_empty(grouped):
     collection = bare([0, 0, 1, 1], given=("train", "val", "train", "train"))
-    with pytest.raises(ValueError, match="'class 1' would have no picture in val: the split that"):
+    with pytest.raises(ValueError, match="'class 1' would have no image in val: the split that"):
         split(collection)
 
 
@@ -345,7 +345,7 @@ FAST = settings(
 
 
 def both_sides(found, groups):
-    """Check what every split must hold; return the pictures for validation."""
+    """Check what every split must hold; return the images for validation."""
     train, val = set(found.train), set(found.val)
     assert not train & val
     assert train | val == set(range(len(found.collection.files)))
@@ -423,7 +423,7 @@ def test_a_way_is_found_where_there_is_one(grouped, labels, groups):
         both_sides(split(bare(labels), seed=seed, val_percent=1 + seed), groups)
 
 
-def test_groups_go_to_validation_as_often_as_single_pictures(grouped):
+def test_groups_go_to_validation_as_often_as_single_images(grouped):
     grouped((0, 1))
     labels = [0] * 20 + [1] * 20
     times = sum(0 in split(bare(labels), seed=seed).val for seed in range(300))

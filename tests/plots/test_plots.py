@@ -35,12 +35,12 @@ def test_show_refuses_an_empty_alt_text(alt):
         plots.show(plots.bars({"a": 1}, title="t", label="l"), alt)
 
 
-def test_contact_sheet_takes_pictures_and_arrays():
+def test_contact_sheet_takes_images_and_arrays():
     parts = [Image.new("RGB", (400, 300)), np.zeros((8, 8, 3)), np.ones((8, 8, 3))]
     figure = plots.contact_sheet(parts, ["a", "b", "c"], columns=2, title="Three")
     assert len(figure.axes) == 3
     assert [axes.get_title() for axes in figure.axes] == ["a", "b", "c"]
-    with pytest.raises(ValueError, match="at least one picture"):
+    with pytest.raises(ValueError, match="at least one image"):
         plots.contact_sheet([])
 
 
@@ -56,8 +56,8 @@ def test_stacked_draws_a_bar_a_row_with_its_total():
 
 def test_as_seen_undoes_the_normalisation():
     preset = ImageClassification(crop_size=8, resize_size=8)
-    picture = Image.new("RGB", (8, 8), (255, 128, 0))
-    seen = plots.as_seen(preset(picture)[None], preset)
+    image = Image.new("RGB", (8, 8), (255, 128, 0))
+    seen = plots.denormalise(preset(image)[None], preset)
     assert seen[0].shape == (8, 8, 3)
     np.testing.assert_allclose(seen[0][0, 0], [1.0, 128 / 255, 0.0], atol=1e-6)
 
@@ -71,9 +71,9 @@ def test_architecture_has_a_box_for_every_layer(arch):
     shrinking = table["kind"].eq("MaxPool2d")
     makes = table["kind"].isin(["Conv2d", "Linear"]) | shrinking
     axes = figure.axes[0]
-    assert len(axes.patches) == 1 + makes.sum()  # 1 for the picture; the last pooling does nothing
+    assert len(axes.patches) == 1 + makes.sum()  # 1 for the image; the last pooling does nothing
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
-        "picture",
+        "image",
         "convolution",
         "pooling",
         "dense",
@@ -150,7 +150,7 @@ def test_confusion_names_rows_and_columns():
     figure = plots.confusion(np.array([[60, 10], [3, 80]]), ["ants", "bees"], title="t")
     axes = figure.axes[0]
     assert [text.get_text() for text in axes.texts] == ["60", "10", "3", "80"]
-    assert axes.get_ylabel() == "the picture is"
+    assert axes.get_ylabel() == "the image is"
 
 
 def test_confusion_of_many_classes_stays_legible():
@@ -186,13 +186,13 @@ def test_save_makes_the_folder(tmp_path):
     assert Image.open(tmp_path / "new" / "f.png").format == "PNG"
 
 
-def point(name: str, pictures: int, accuracy: float, **more) -> dict:
+def point(name: str, images: int, accuracy: float, **more) -> dict:
     low, high = accuracy - 0.05, accuracy + 0.04
-    row = {"name": name, "pictures": pictures, "accuracy": accuracy, "low": low, "high": high}
+    row = {"name": name, "images": images, "accuracy": accuracy, "low": low, "high": high}
     return row | more
 
 
-def test_bands_draw_a_line_a_name_from_few_pictures_to_many():
+def test_bands_draw_a_line_a_name_from_few_images_to_many():
     rows = [
         point("kept", 244, 0.9, share=1.0, least=0.88, most=0.92),
         point("kept", 24, 0.8, share=0.1, least=0.75, most=0.85),
@@ -227,7 +227,7 @@ def test_bands_of_nothing_are_refused():
         plots.bands([], title="t")
 
 
-def test_reliability_draws_the_bins_that_hold_pictures():
+def test_reliability_draws_the_bins_that_hold_images():
     found = evaluation.Calibration(
         edges=np.linspace(0, 1, 5),
         counts=np.array([0, 0, 4, 6]),

@@ -1,4 +1,4 @@
-"""Pictures for pretraining: what folders and archives give, what is skipped, how they vary."""
+"""Images for pretraining: what folders and archives give, what is skipped, how they vary."""
 
 import io
 import zipfile
@@ -17,7 +17,7 @@ def packed(colour=(200, 30, 30), size=(12, 12), kind="PNG") -> bytes:
 
 
 def tree(**counts: int) -> dict[str, bytes]:
-    """Return {path: content} of a small set with `counts` pictures of each class in each split."""
+    """Return {path: content} of a small set with `counts` images of each class in each split."""
     return {
         f"{split}/{name}/{number}.png": packed((10 * number, 100 if split == "val" else 0, 0))
         for split in corpus.SPLITS
@@ -52,7 +52,7 @@ def test_a_folder_is_read_with_its_classes_and_splits(tmp_path):
     assert found.train.labels.tolist() == [0, 0, 1, 1, 1] == found.val.labels.tolist()
     assert found.train.images[4].amax((1, 2)).tolist() == [20, 0, 0]
     assert found.val.images[4].amax((1, 2)).tolist() == [20, 100, 0]
-    assert found.line() == "5 training and 5 validation pictures of 2 classes"
+    assert found.line() == "5 training and 5 validation images of 2 classes"
 
 
 def test_archives_give_what_the_folder_gives(tmp_path):
@@ -82,7 +82,7 @@ def test_without_a_validation_set_every_twentieth_is_held_out(tmp_path):
     assert found.val.images.amax((1, 2, 3)).tolist() == [0, 20, 0, 20]
 
 
-def test_pictures_of_any_size_are_brought_to_one(tmp_path):
+def test_images_of_any_size_are_brought_to_one(tmp_path):
     wide = Image.new("RGB", (60, 20), "black")
     wide.paste("white", (20, 0, 40, 20))  # the middle third
     file = io.BytesIO()
@@ -95,7 +95,7 @@ def test_pictures_of_any_size_are_brought_to_one(tmp_path):
 def test_what_cannot_be_read_is_skipped_counted_and_named(tmp_path):
     files = tree(a=3, b=3) | {
         "train/a/cut.jpg": packed(kind="JPEG", size=(64, 64))[:-300],
-        "train/b/text.png": b"no picture",
+        "train/b/text.png": b"no image",
         "val/b/empty.png": b"",
         "train/b/readme.txt": b"not asked for",
         "train/b/.hidden.png": b"nor this",
@@ -108,14 +108,14 @@ def test_what_cannot_be_read_is_skipped_counted_and_named(tmp_path):
         "val/b/empty.png",
     ]
     assert "3 skipped: train/a/cut.jpg (" in found.line()
-    assert "train/b/text.png (not a picture)" in found.line()
+    assert "train/b/text.png (not an image)" in found.line()
 
 
 def test_a_source_that_cannot_serve_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no .*nowhere"):
         corpus.load(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="no class with pictures: two at least are needed"):
+    with pytest.raises(ValueError, match="no class with images: two at least are needed"):
         corpus.load(tmp_path / "empty")
     with pytest.raises(ValueError, match="holds one class, 'ant'"):
         corpus.load(write(tmp_path / "one", tree(ant=3)))
@@ -123,7 +123,7 @@ def test_a_source_that_cannot_serve_is_refused(tmp_path):
     with pytest.raises(ValueError, match="text.zip is no zip archive"):
         corpus.load(tmp_path / "text.zip")
     bad = {"train/a/1.png": packed(), "train/b/1.png": b"x", "val/a/1.png": packed()}
-    with pytest.raises(ValueError, match="no training picture could be read for the classes b"):
+    with pytest.raises(ValueError, match="no training image could be read for the classes b"):
         corpus.load(write(tmp_path / "bad", bad))
 
 
@@ -153,7 +153,7 @@ def test_variations_come_in_the_size_asked_for(size):
     assert varied(batch(), size).shape == (4, 3, size, size)
 
 
-def test_an_even_picture_stays_even_and_only_its_light_changes():
+def test_an_even_image_stays_even_and_only_its_light_changes():
     grey = torch.full((64, 3, 8, 8), 0.5)
     found = varied(grey, 8, light=0.3)
     assert (found.flatten(1).std(1) < 1e-5).all()

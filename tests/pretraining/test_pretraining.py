@@ -21,7 +21,7 @@ TINY = pretraining.Recipe(batch_size=8, lr=0.02, sizes=((0.0, 64), (0.5, 80)))
 
 
 def stripes(count: int, seed: int) -> Pixels:
-    """Return pictures of two classes, stripes that lie and stripes that stand, with noise."""
+    """Return images of two classes, stripes that lie and stripes that stand, with noise."""
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 2
     wave = (torch.arange(64) // 8 % 2 * 150).float()
@@ -30,7 +30,7 @@ def stripes(count: int, seed: int) -> Pixels:
     return Pixels(images.to(torch.uint8), labels)
 
 
-PICTURES = Corpus(stripes(20, 0), stripes(10, 1), ["lying", "standing"], [])
+IMAGES = Corpus(stripes(20, 0), stripes(10, 1), ["lying", "standing"], [])
 
 
 def shaken(arch: str, classes: int = 3) -> nn.Sequential:
@@ -115,7 +115,7 @@ def test_the_size_grows_with_the_share_of_the_budget():
     assert [TINY.size(done) for done in (0, 0.49, 0.5, 1.0)] == [64, 64, 80, 80]
 
 
-def test_pictures_are_varied_less_in_the_end(tmp_path, monkeypatch):
+def test_images_are_varied_less_in_the_end(tmp_path, monkeypatch):
     assert TINY.variation(0.84) == {"least_side": 0.55, "light": 0.3}
     assert TINY.variation(0.85) == {"least_side": 0.775, "light": 0.15}
     asked = []
@@ -125,7 +125,7 @@ def test_pictures_are_varied_less_in_the_end(tmp_path, monkeypatch):
     assert [how["light"] for how in asked] == [0.3] * 3 + [0.15] * 3
 
 
-def test_pictures_may_be_varied_less_all_along():
+def test_images_may_be_varied_less_all_along():
     mild = replace(TINY, variety=0.5)
     assert mild.variation(0.0) == {"least_side": 0.775, "light": 0.15}
     assert mild.variation(1.0) == {"least_side": 0.8875, "light": 0.075}
@@ -149,7 +149,7 @@ def test_sizes_are_read_from_words():
 
 def go(tmp_path, *, name="a.safetensors", arch="alexnet", **more):
     given = {"epochs": 2, "recipe": TINY, "device": "cpu", "quiet": True} | more
-    return pretraining.pretrain(arch, PICTURES, tmp_path / name, **given)
+    return pretraining.pretrain(arch, IMAGES, tmp_path / name, **given)
 
 
 def test_it_learns_and_writes_what_it_measured(tmp_path):
@@ -166,7 +166,7 @@ def test_a_line_an_epoch(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("epoch 1.00  64x64  training loss ")
     assert lines[1].startswith("epoch 2.00  80x80  training loss ")
-    assert "validation loss" in lines[0] and "pictures/s" in lines[0]
+    assert "validation loss" in lines[0] and "images/s" in lines[0]
     assert "SHA-256" in lines[-1]
 
 
@@ -226,7 +226,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path, changed, said):
 
 def test_a_checkpoint_of_other_classes_is_refused(tmp_path):
     go(tmp_path, checkpoint=tmp_path / "state")
-    other = replace(PICTURES, classes=["a", "b", "c"])
+    other = replace(IMAGES, classes=["a", "b", "c"])
     with pytest.raises(ValueError, match=r"its classes is 2 \(lying, ...\), asked for is 3 \(a"):
         pretraining.pretrain(
             "alexnet",
@@ -257,7 +257,7 @@ def test_no_space_left_keeps_the_checkpoint_before(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch, "save", full)
     run = pretraining._Run(
-        "alexnet", PICTURES, TINY, ("epochs", 2), torch.device("cpu"), state, 1, print, False
+        "alexnet", IMAGES, TINY, ("epochs", 2), torch.device("cpu"), state, 1, print, False
     )
     with pytest.raises(OSError, match="No space left.*the one before it is kept"):
         run._save()
@@ -319,7 +319,7 @@ def test_a_network_that_begins_with_weights_computes_what_they_do(arch):
     plain, features = begun(arch, images, hidden=4)
     with torch.no_grad():
         wanted = plain(images.clone())
-        for network in (features.eval(), features.train()):  # in training, by these pictures' means
+        for network in (features.eval(), features.train()):  # in training, by these images' means
             found = network(images.clone())
             assert (found - wanted).abs().max() / wanted.abs().max() < 1e-3
 
@@ -405,7 +405,7 @@ def test_the_command_pretrains_from_a_folder(tmp_path, capsys, monkeypatch):
     words += ["--out", str(tmp_path / "a.safetensors"), "--batch-size", "4", "--side", "16"]
     assert run.main([*words, "--sizes", "0:64", "--lr", "0.01"]) == 0
     said = capsys.readouterr().out
-    assert "8 training and 8 validation pictures of 2 classes; 1 skipped: train/ant/bad.png" in said
+    assert "8 training and 8 validation images of 2 classes; 1 skipped: train/ant/bad.png" in said
     assert "epoch 1.00  64x64" in said and (tmp_path / "a.safetensors").exists()
     assert asked == [1]
     words[words.index("--out") + 1] = str(tmp_path / "b.safetensors")
@@ -421,7 +421,7 @@ def test_the_command_names_what_is_wrong_with_a_source(tmp_path, capsys, monkeyp
     monkeypatch.setattr(fast_pass, "keep_memory", lambda: None)
     words = ["vgg16", "--data", str(tmp_path), "--epochs", "1", "--out", "x"]
     assert run.main(words) == 1
-    assert "no class with pictures" in capsys.readouterr().err
+    assert "no class with images" in capsys.readouterr().err
 
 
 def test_the_recipes_fit_the_networks():

@@ -38,7 +38,7 @@ MACHINE = {
     "device": "cpu",
     "torch": "2.14",
     "date": "2026-01-31",
-    "pictures": "397 drawings",
+    "images": "397 synthetic images",
     "weights": "demo",
     "size": 224,
 }
@@ -48,7 +48,7 @@ SETTINGS = {"rounds": 3, "post_batch": 20, "course_batch": 64, "lr": 1e-4}
 def post(epoch_s=10.0, *, build_s=1.0, seed=0, loss=0.5, peak=1.9):
     curve = [{"val_loss": loss, "correct": 100, "total": 153}]
     times = {"seconds": build_s + epoch_s, "build_s": build_s, "epoch_s": epoch_s}
-    speeds = {"pictures_per_s": 397 / epoch_s, "val_pictures_per_s": 30.0}
+    speeds = {"images_per_s": 397 / epoch_s, "val_images_per_s": 30.0}
     return times | speeds | {"seed": seed, "curve": curve, "peak_gib": peak}
 
 
@@ -56,7 +56,7 @@ def course(seconds, *, peak=1.0, correct=140, seed=0):
     parts = {"features_s": seconds * 0.6, "head_s": seconds * 0.4}
     curve = [{"val_loss": 0.3, "correct": 120, "total": 153}]
     curve += [{"val_loss": 0.2, "correct": correct, "total": 153}]
-    speed = {"pictures_per_s": 397 / parts["features_s"]}
+    speed = {"images_per_s": 397 / parts["features_s"]}
     return parts | speed | {"seconds": seconds, "seed": seed, "curve": curve, "peak_gib": peak}
 
 
@@ -155,7 +155,7 @@ def test_the_report_says_what_was_measured_and_what_was_not():
     assert "| **12 epochs, speed against the post's loop** | 6.0 (6.0 to 6.0) |" in text
     assert "**Extrapolated**" in text
     assert "2 for AlexNet, 1 for VGG16" in text
-    assert "224 x 224" in text and "Weights: demo" in text and "397 drawings" in text
+    assert "224 x 224" in text and "Weights: demo" in text and "397 synthetic images" in text
     assert text.count("- pass: ") == 6 and text.count("- MISS: ") == 2
     assert "NOT the same" not in text and "the same (2.0e-03 apart" in text
 
@@ -232,8 +232,8 @@ def test_a_new_run_starts_anew_and_other_code_is_not_kept(tmp_path):
 
 def test_a_run_that_fails_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(bench, "code_sum", lambda: "0")
-    pictures = argparse.Namespace(root=tmp_path / "nowhere")
-    runner = bench.Runner(argparse.Namespace(out=tmp_path, device="cpu"), pictures)
+    images = argparse.Namespace(root=tmp_path / "nowhere")
+    runner = bench.Runner(argparse.Namespace(out=tmp_path, device="cpu"), images)
     with pytest.raises(SystemExit, match="does not exist"):
         runner("post", "alexnet")
 
@@ -249,22 +249,22 @@ def test_cost_takes_the_median_of_each_size_and_the_widest_gap():
     ]
     rows = cost.by_size(runs)
     assert [row["count"] for row in rows] == [400, 4000]
-    assert rows[0]["ms_per_picture"] == pytest.approx(11.0)
-    assert rows[0]["ms_per_picture_spread"] == pytest.approx([10.0, 20.0])
-    assert cost.gap(rows, "ms_per_picture") == pytest.approx(11.0 / 10.5 - 1)
+    assert rows[0]["ms_per_image"] == pytest.approx(11.0)
+    assert rows[0]["ms_per_image_spread"] == pytest.approx([10.0, 20.0])
+    assert cost.gap(rows, "ms_per_image") == pytest.approx(11.0 / 10.5 - 1)
     assert cost.gap(rows, "peak_gib") == pytest.approx(0.2)
     text = cost.markdown(rows, MACHINE)
     assert "| 4,000 | 10.50" in text
-    assert "- pass: time per picture" in text and "- MISS: peak memory" in text
+    assert "- pass: time per image" in text and "- MISS: peak memory" in text
     assert cost.draw(rows, MACHINE).axes[0].get_xscale() == "log"
 
 
-def test_cost_reads_pictures_from_archives_without_unpacking(tmp_path):
+def test_cost_reads_images_from_archives_without_unpacking(tmp_path):
     cost_archives(tmp_path, per_class=3)
-    found = cost.Zipped(tmp_path, 5, transform=lambda picture: picture.size)
+    found = cost.Zipped(tmp_path, 5, transform=lambda image: image.size)
     assert len(found) == 5
     assert found[0] == ((64, 64), 0) and found[4][1] == 1
-    with pytest.raises(ValueError, match="holds 12 pictures, 13 were asked for"):
+    with pytest.raises(ValueError, match="holds 12 images, 13 were asked for"):
         cost.Zipped(tmp_path, 13, transform=None)
 
 
@@ -278,8 +278,8 @@ def cost_archives(folder, *, per_class):
     for number in range(2):
         with zipfile.ZipFile(folder / f"train_{number}.zip", "w") as archive:
             for label in ("n1", "n2"):
-                for picture in range(per_class):
-                    archive.writestr(f"train/{label}/{number}_{picture}.webp", content.getvalue())
+                for image in range(per_class):
+                    archive.writestr(f"train/{label}/{number}_{image}.webp", content.getvalue())
 
 
 def values(count: int, apart: float, seed: int) -> tuple:
@@ -302,9 +302,9 @@ def test_a_linear_head_is_the_seeds():
 
 def test_a_row_is_the_mean_and_the_range_over_the_seeds(monkeypatch):
     monkeypatch.setattr(weights, "score", lambda pair, seed: 100 + 10 * seed)
-    pictures = argparse.Namespace(origin="drawn")
-    found = weights.row(pictures, "what", [[None, (None, torch.zeros(153))]] * 3)
-    assert found == "| drawn | what | 3 | 0.719 (0.654 to 0.784) | 0.643 to 0.784 |"
+    images = argparse.Namespace(origin="synthetic")
+    found = weights.row(images, "what", [[None, (None, torch.zeros(153))]] * 3)
+    assert found == "| synthetic | what | 3 | 0.719 (0.654 to 0.784) | 0.643 to 0.784 |"
 
 
 @pytest.mark.parametrize("arch", sorted(weights.LIMITS))

@@ -1,66 +1,21 @@
 """The cache is whole or not at all, downloads are checked, no network is found out quickly."""
 
-import contextlib
-import hashlib
-import http.server
-import io
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-import zipfile
 from pathlib import Path
 
 import pooch
 import pytest
 import requests
+from serving import serving, sha256, zipped
 
 import tutorial_utils
 from tutorial_utils._support import cache, connection, downloads
 
 REPO = Path(tutorial_utils.__file__).parents[1]
-
-
-@contextlib.contextmanager
-def serving(content=b"", *, status=200, cut=None, wait_s=0.0):
-    """Serve one content at every address of a real server here; gives its address and requests."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            time.sleep(wait_s)
-            with contextlib.suppress(OSError):
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content[:cut])
-
-        def log_message(self, *args):
-            pass
-
-    asked = []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/tutorial/pictures.zip", asked
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def zipped(members):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return buffer.getvalue()
-
-
-def sha256(content):
-    return hashlib.sha256(content).hexdigest()
 
 
 @pytest.fixture(autouse=True)
@@ -126,23 +81,23 @@ def fill(work):
 
 
 def test_kept_once_and_found_again():
-    assert cache.kept("things") is None
-    folder = cache.keep("things", fill)
-    assert folder == cache.cache_path() / "things" == cache.kept("things")
+    assert cache.find("things") is None
+    folder = cache.get_or_create("things", fill)
+    assert folder == cache.cache_path() / "things" == cache.find("things")
     assert (folder / "train" / "one.txt").read_text() == "one"
-    assert cache.keep("things", None) == folder  # nothing is made a second time
+    assert cache.get_or_create("things", None) == folder  # nothing is made a second time
     assert not list(cache.cache_path().glob("*.part-*"))
 
 
 def test_kept_where_the_cache_can_only_be_read(monkeypatch):
-    folder = cache.keep("things", fill)
+    folder = cache.get_or_create("things", fill)
     monkeypatch.setattr(cache, "cache_dir", lambda: pytest.fail("asked to write"))
-    assert cache.keep("things", fill) == folder
+    assert cache.get_or_create("things", fill) == folder
 
 
 @pytest.mark.parametrize("damage", ["missing", "shorter", "no manifest", "bad manifest", "list"])
 def test_what_is_no_longer_whole_is_made_again(damage):
-    folder = cache.keep("things", fill)
+    folder = cache.get_or_create("things", fill)
     if damage == "missing":
         (folder / "two.txt").unlink()
     elif damage == "shorter":
@@ -151,8 +106,8 @@ def test_what_is_no_longer_whole_is_made_again(damage):
         (folder / cache.MANIFEST).unlink()
     else:
         (folder / cache.MANIFEST).write_text("{" if damage == "bad manifest" else "[]")
-    assert cache.kept("things") is None
-    assert cache.keep("things", fill) == folder
+    assert cache.find("things") is None
+    assert cache.get_or_create("things", fill) == folder
     assert (folder / "two.txt").read_text() == "two"
 
 
@@ -162,10 +117,10 @@ def test_an_error_leaves_nothing():
         raise RuntimeError("half way")
 
     with pytest.raises(RuntimeError, match="half way"):
-        cache.keep("things", fail)
-    assert cache.kept("things") is None
+        cache.get_or_create("things", fail)
+    assert cache.find("things") is None
     assert {path.name for path in cache.cache_path().iterdir()} <= {"things.lock"}
-    assert cache.keep("things", fill)
+    assert cache.get_or_create("things", fill)
 
 
 def test_moved_into_place_in_one_step_when_complete(monkeypatch):
@@ -181,16 +136,16 @@ def test_moved_into_place_in_one_step_when_complete(monkeypatch):
         moved.append((source.parent.parent, target))
 
     monkeypatch.setattr(cache.os, "replace", replace)
-    cache.keep("things", fill)
+    cache.get_or_create("things", fill)
     assert moved == [(cache.cache_path(), cache.cache_path() / "things")]
-    assert cache.kept("things") is None  # nothing else put it there
+    assert cache.find("things") is None  # nothing else put it there
 
 
 def test_a_failed_repair_does_not_lose_what_was_left():
-    folder = cache.keep("things", fill)
+    folder = cache.get_or_create("things", fill)
     (folder / "two.txt").unlink()
     with pytest.raises(ZeroDivisionError):
-        cache.keep("things", lambda work: 1 / 0)
+        cache.get_or_create("things", lambda work: 1 / 0)
     assert (folder / "train" / "one.txt").exists()
 
 
@@ -209,7 +164,7 @@ def make(work):
     return work / "set"
 
 print("ready", flush=True)
-folder = cache.keep("things", make)
+folder = cache.get_or_create("things", make)
 print(len(list(folder.glob("*.txt"))))
 """
 
@@ -237,9 +192,9 @@ def test_a_process_that_is_killed_leaves_nothing_that_looks_complete(tmp_path):
         time.sleep(0.05)
     victim.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
     victim.communicate(timeout=60)
-    assert cache.kept("things") is None
+    assert cache.find("things") is None
     assert list(tmp_path.glob("cache/things.part-*"))
-    assert (cache.keep("things", fill) / "two.txt").exists()
+    assert (cache.get_or_create("things", fill) / "two.txt").exists()
     assert not list(tmp_path.glob("cache/things.part-*"))
 
 
@@ -253,7 +208,7 @@ def get(url, folder, content, **settings):
 def test_download_whole(tmp_path, capsys):
     with serving(b"content" * 1000) as (url, asked):
         path = get(url, tmp_path, b"content" * 1000)
-    assert path == tmp_path / "pictures.zip"
+    assert path == tmp_path / "images.zip"
     assert path.read_bytes() == b"content" * 1000
     assert len(asked) == 1
     said = capsys.readouterr()

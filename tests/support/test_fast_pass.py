@@ -31,12 +31,12 @@ def backbone(*, kernel=3, channels=16):
 @pytest.mark.parametrize("count", [1, 15, 16, 37])
 def test_staged_gives_what_the_plain_pass_gives(count, pays, monkeypatch):
     monkeypatch.setattr(fast_pass, "winograd_pays", lambda: pays)
-    monkeypatch.setattr(fast_pass, "MAP_BYTES", 20 * 4 * 16 * 20 * 20)  # 20 pictures at a time
-    network, pictures = backbone(), torch.randn(count, 3, 20, 20)
+    monkeypatch.setattr(fast_pass, "MAP_BYTES", 20 * 4 * 16 * 20 * 20)  # 20 images at a time
+    network, images = backbone(), torch.randn(count, 3, 20, 20)
     with torch.no_grad():
-        expected = network(pictures)
+        expected = network(images)
         torch.testing.assert_close(
-            fast_pass.staged(network)(pictures), expected, atol=1e-4, rtol=1e-4
+            fast_pass.staged(network)(images), expected, atol=1e-4, rtol=1e-4
         )
 
 
@@ -54,7 +54,7 @@ def test_winograd_is_for_wide_layers_of_stride_one_and_large_batches(pays, monke
     assert torch.backends.mkldnn.enabled
 
 
-def test_deep_stages_take_more_pictures(monkeypatch):
+def test_deep_stages_take_more_images(monkeypatch):
     monkeypatch.setattr(fast_pass, "MAP_BYTES", 16 * 4 * 16 * 20 * 20)
     network, sizes = backbone(), []
     for layer in (network[0][0], network[0][3]):
@@ -86,11 +86,11 @@ def test_pool_of_maps_that_are_too_small_says_what_the_layer_says():
 
 
 def test_mixed_precision_is_close():
-    network, pictures = backbone(), torch.randn(3, 3, 20, 20)
+    network, images = backbone(), torch.randn(3, 3, 20, 20)
     with torch.no_grad():
-        found = fast_pass.mixed(network, torch.device("cpu"))(pictures)
+        found = fast_pass.mixed(network, torch.device("cpu"))(images)
         assert found.dtype == torch.float32
-        assert 0 < (found - network(pictures)).abs().max() < 0.05
+        assert 0 < (found - network(images)).abs().max() < 0.05
 
 
 def test_only_layers_in_one_line_are_staged():
@@ -99,8 +99,8 @@ def test_only_layers_in_one_line_are_staged():
             super().__init__()
             self.part = nn.Conv2d(3, 4, 3)
 
-        def forward(self, pictures):
-            return self.part(pictures) + self.part(-pictures)
+        def forward(self, images):
+            return self.part(images) + self.part(-images)
 
     assert fast_pass.in_one_line(backbone())
     assert not fast_pass.in_one_line(nn.Sequential(Forked(), nn.Flatten()))
@@ -181,4 +181,4 @@ def test_memory_that_was_freed_is_kept_for_the_next_tensor():
     # 100 MB in pages of 4 kB. Where the first blocks lie differs from machine to machine, so the
     # second may still touch a few pages that the first did not.
     assert faults("") > 10_000
-    assert faults("fastpass.keep_memory()") < 100
+    assert faults("fast_pass.keep_memory()") < 100

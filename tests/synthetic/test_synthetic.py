@@ -1,4 +1,4 @@
-"""Tests of the drawn pictures: repeatable, varied, laid out right, and no giveaway."""
+"""Tests of the drawn images: repeatable, varied, laid out right, and no giveaway."""
 
 import io
 
@@ -11,12 +11,12 @@ from sklearn.preprocessing import StandardScaler
 
 from tutorial_utils import synthetic
 
-TRAIN, VAL = 110, 90  # pictures of each class for the tests of what gives the class away
+TRAIN, VAL = 110, 90  # images of each class for the tests of what gives the class away
 
 
 @pytest.fixture(scope="module")
-def pictures():
-    """Small pictures (N, 96, 128, 3) of both classes, those for training first."""
+def images():
+    """Small images (N, 96, 128, 3) of both classes, those for training first."""
     return {
         label: np.array(
             [synthetic.draw(label, seed=seed, size=(128, 96)) for seed in range(TRAIN + VAL)]
@@ -25,10 +25,10 @@ def pictures():
     }
 
 
-def accuracy(pictures, describe):
-    """Trains a linear classifier on a description of each picture and validates it."""
+def accuracy(images, describe):
+    """Trains a linear classifier on a description of each image and validates it."""
     train, val = (
-        np.concatenate([describe(pictures[label][part] / 255) for label in synthetic.CLASSES])
+        np.concatenate([describe(images[label][part] / 255) for label in synthetic.CLASSES])
         for part in (slice(TRAIN), slice(TRAIN, None))
     )
     model = make_pipeline(StandardScaler(), LogisticRegression())
@@ -52,7 +52,7 @@ def test_the_global_generator_is_neither_used_nor_moved():
     assert (np.random.get_state()[1] == before).all()
 
 
-def test_seeds_and_classes_give_different_pictures():
+def test_seeds_and_classes_give_different_images():
     files = {
         synthetic.jpeg_bytes(name, seed=seed) for name in synthetic.CLASSES for seed in range(6)
     }
@@ -62,17 +62,17 @@ def test_seeds_and_classes_give_different_pictures():
 def test_jpegs_are_rgb_of_300_to_500_pixels_and_of_varied_shape():
     sizes = set()
     for seed in range(12):
-        with Image.open(io.BytesIO(synthetic.jpeg_bytes("ants", seed=seed))) as picture:
-            assert (picture.format, picture.mode) == ("JPEG", "RGB")
-            sizes.add(picture.size)
+        with Image.open(io.BytesIO(synthetic.jpeg_bytes("ants", seed=seed))) as image:
+            assert (image.format, image.mode) == ("JPEG", "RGB")
+            sizes.add(image.size)
     assert all(300 <= max(size) <= 500 and min(size) >= 190 for size in sizes)
     assert len(sizes) > 8
     assert len({width > height for width, height in sizes}) == 2
 
 
 def test_a_size_asked_for_is_the_size_given():
-    picture = synthetic.draw("bees", seed=3, size=(200, 120))
-    assert (picture.size, picture.mode) == ((200, 120), "RGB")
+    image = synthetic.draw("bees", seed=3, size=(200, 120))
+    assert (image.size, image.mode) == ((200, 120), "RGB")
 
 
 def test_an_unknown_label_lists_the_allowed_ones():
@@ -129,11 +129,11 @@ def test_write_refuses_before_it_writes_anything(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_mean_colour_does_not_give_the_class_away(pictures):
-    assert accuracy(pictures, lambda batch: batch.mean(axis=(1, 2))) < 0.65
+def test_mean_colour_does_not_give_the_class_away(images):
+    assert accuracy(images, lambda batch: batch.mean(axis=(1, 2))) < 0.65
 
 
-def test_the_background_does_not_give_the_class_away(pictures):
+def test_the_background_does_not_give_the_class_away(images):
     edge = np.ones((96, 128), bool)
     edge[8:-8, 8:-8] = False
-    assert accuracy(pictures, lambda batch: batch[:, edge].mean(axis=1)) < 0.65
+    assert accuracy(images, lambda batch: batch[:, edge].mean(axis=1)) < 0.65

@@ -1,4 +1,4 @@
-"""Tests of the drawn backgrounds: the same picture without its insects, and who drew which."""
+"""Tests of the drawn backgrounds: the same image without its insects, and who drew which."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ SMALL = (160, 120)
 
 
 def apart(one, other) -> np.ndarray:
-    """Return by how much two pictures differ at each pixel, (H, W)."""
+    """Return by how much two images differ at each pixel, (H, W)."""
     return np.abs(np.asarray(one, int) - np.asarray(other, int)).max(axis=2)
 
 
@@ -44,7 +44,7 @@ def test_without_shadows_they_are_gone_as_well():
     assert (apart(drawn, bare) > 0).mean() > (apart(drawn, shaded) > 0).mean()
 
 
-def test_a_background_has_the_size_of_its_picture_and_repeats_itself():
+def test_a_background_has_the_size_of_its_image_and_repeats_itself():
     drawn = synthetic.draw("ants", seed=7)
     once, again = (synthetic.background("ants", seed=7) for _ in range(2))
     assert (once.size, once.mode) == (drawn.size, "RGB")
@@ -76,7 +76,7 @@ def test_a_background_refuses_what_a_drawing_refuses(options, said):
         synthetic.background(label, **options)
 
 
-def test_origin_finds_the_label_and_the_seed_of_every_picture_of_a_set(tmp_path):
+def test_origin_finds_the_label_and_the_seed_of_every_image_of_a_set(tmp_path):
     counts = {"ants": 2, "bees": 1}
     root = synthetic.write(tmp_path, train=counts, val=counts)
     files = sorted(root.rglob("*.jpg"))
@@ -85,8 +85,8 @@ def test_origin_finds_the_label_and_the_seed_of_every_picture_of_a_set(tmp_path)
         label, seed = synthetic.origin(file)
         assert synthetic.jpeg_bytes(label, seed=seed) == file.read_bytes()
     assert synthetic.origin("val/bees/bee_0007.jpg") == ("bees", 100_007)
-    with Image.open(io.BytesIO(files[0].read_bytes())) as picture:
-        assert picture.size == synthetic.background(*synthetic.origin(files[0])[:1], seed=0).size
+    with Image.open(io.BytesIO(files[0].read_bytes())) as image:
+        assert image.size == synthetic.background(*synthetic.origin(files[0])[:1], seed=0).size
 
 
 @pytest.mark.parametrize(
@@ -94,6 +94,8 @@ def test_origin_finds_the_label_and_the_seed_of_every_picture_of_a_set(tmp_path)
     ["val/bees/0013035.jpg", "bee_0007.jpg", "test/bees/bee_0007.jpg", "val/ants/bee_0007.jpg",
      "val/wasps/wasp_0001.jpg", "val/bees/bee_x.jpg", "val/bees/bee.jpg"],
 )  # fmt: skip
-def test_origin_refuses_other_pictures(path):
-    with pytest.raises(ValueError, match=r"no picture of the drawn set.*data.load\('drawn'\)"):
+def test_origin_refuses_other_images(path):
+    with pytest.raises(
+        ValueError, match=r"no image of the synthetic set.*data.load\('synthetic'\)"
+    ):
         synthetic.origin(path)

@@ -1,4 +1,4 @@
-"""The sheet to draw on: places, pictures, text, and what a view says of itself."""
+"""The sheet to draw on: places, images, text, and what a view says of itself."""
 
 import io
 
@@ -46,12 +46,12 @@ def test_hatching_leaves_gaps_inside_and_nothing_outside():
     assert dark.sum() == inside.sum()
 
 
-def test_a_picture_fills_its_rectangle_and_keeps_single_pixels_if_asked():
+def test_a_image_fills_its_rectangle_and_keeps_single_pixels_if_asked():
     pixels = np.array([[0.0, 1.0], [1.0, 0.0]])
     sheet = Sheet(40, 40)
-    sheet.picture(pixels, 0, 0, 40, 40, smooth=False)
+    sheet.paste(pixels, 0, 0, 40, 40, smooth=False)
     assert set(np.unique(np.asarray(sheet.image))) == {0, 255}
-    sheet.picture(pixels, 0, 0, 40, 40)
+    sheet.paste(pixels, 0, 0, 40, 40)
     assert len(np.unique(np.asarray(sheet.image))) > 10
 
 
@@ -73,14 +73,14 @@ def test_values_that_are_no_numbers_are_black():
     assert np.asarray(canvas.as_image(np.full((2, 2), np.nan))).max() == 0
 
 
-def test_png_gives_the_picture_back():
+def test_png_gives_the_image_back():
     image = Image.effect_noise((20, 10), 50).convert("RGB")
     again = Image.open(io.BytesIO(canvas.png(image)))
     assert again.format == "PNG"
     assert np.array_equal(np.asarray(again), np.asarray(image))
 
 
-def test_a_picture_that_is_kept_is_packed_tightly():
+def test_a_image_that_is_kept_is_packed_tightly():
     ramp = np.linspace(0, 1, 200)[:, None, None] * np.ones((1, 150, 3)) * (1.0, 0.6, 0.3)
     image = canvas.as_image(ramp + 0.02 * np.random.default_rng(0).normal(size=ramp.shape))
     quick, tight = canvas.png(image), canvas.png(image, tight=True)

@@ -63,5 +63,5 @@ def test_nothing_is_loaded_from_anywhere():
 
 
 def test_the_file_does_not_become_a_trait_that_is_saved(drop):
-    send(drop, "a.png", b"secret picture")
+    send(drop, "a.png", b"secret image")
     assert all(b"secret" not in str(value).encode() for value in drop.get_state().values())

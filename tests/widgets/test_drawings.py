@@ -86,9 +86,9 @@ def test_what_is_left_over_is_said(size, said):
     assert said in drawings.output_size(size, 11, 4, 0).lines[1]
 
 
-def test_another_window_is_another_picture():
-    pictures = {drawings.output_size(12, 3, 2, 1, n).image.tobytes() for n in range(1, 37)}
-    assert len(pictures) == 36
+def test_another_window_is_another_image():
+    images = {drawings.output_size(12, 3, 2, 1, n).image.tobytes() for n in range(1, 37)}
+    assert len(images) == 36
 
 
 @pytest.mark.parametrize("window", [0, -1, 1.5, True])
@@ -120,24 +120,24 @@ def test_a_number_of_layers_that_was_not_measured_is_refused(frozen):
 
 
 @pytest.fixture
-def picture():
+def image():
     noise = np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)
     return Image.fromarray(noise)
 
 
-def test_augmentation_follows_its_seed_and_leaves_torchs_generator(picture):
+def test_augmentation_follows_its_seed_and_leaves_torchs_generator(image):
     torch.manual_seed(7)
     wanted = torch.rand(3)
     torch.manual_seed(7)
-    first = drawings.augmentation(picture, PRESET, seed=3).image.tobytes()
+    first = drawings.augmentation(image, PRESET, seed=3).image.tobytes()
     assert torch.equal(torch.rand(3), wanted)
-    assert drawings.augmentation(picture, PRESET, seed=3).image.tobytes() == first
-    assert drawings.augmentation(picture, PRESET, seed=4).image.tobytes() != first
+    assert drawings.augmentation(image, PRESET, seed=3).image.tobytes() == first
+    assert drawings.augmentation(image, PRESET, seed=4).image.tobytes() != first
 
 
-def test_without_any_strength_all_nine_are_alike(picture):
+def test_without_any_strength_all_nine_are_alike(image):
     none = dict.fromkeys(("flip", "brightness", "contrast", "saturation"), 0.0)
-    square = picture.crop((0, 0, 80, 80))
+    square = image.crop((0, 0, 80, 80))
     view = drawings.augmentation(square, PRESET, least_area=1.0, **none)
     again = drawings.augmentation(square, PRESET, least_area=1.0, seed=1, **none)
     assert view.image.tobytes() == again.image.tobytes()
@@ -150,14 +150,14 @@ def test_augmentation_says_what_the_network_is_given():
 
 
 @pytest.mark.parametrize("bad", [{"flip": 2}, {"least_area": 0}, {"contrast": -0.1}])
-def test_a_strength_out_of_range_is_refused(picture, bad):
+def test_a_strength_out_of_range_is_refused(image, bad):
     with pytest.raises(ValueError, match=f"{next(iter(bad))} must be a number"):
-        drawings.augmentation(picture, PRESET, **bad)
+        drawings.augmentation(image, PRESET, **bad)
 
 
 def answer(**changed):
     given = {
-        "picture": np.full((20, 20, 3), 0.5),
+        "image": np.full((20, 20, 3), 0.5),
         "heat": np.eye(20),
         "probabilities": [0.2, 0.8],
         "classes": ["ants", "bees"],
@@ -186,7 +186,7 @@ def test_no_heat_at_all_and_heat_of_zero_are_drawn():
 
 
 def test_heat_of_another_size_and_classes_too_few_are_refused():
-    with pytest.raises(ValueError, match=r"the heat map is \(5, 5\) and the picture \(20, 20\)"):
+    with pytest.raises(ValueError, match=r"the heat map is \(5, 5\) and the image \(20, 20\)"):
         answer(heat=np.zeros((5, 5)))
     with pytest.raises(ValueError, match="2 probabilities do not fit"):
         answer(classes=["ants"])
@@ -211,11 +211,11 @@ def test_no_figure_stays_open():
     assert pyplot.get_fignums() == []
 
 
-def test_every_view_has_an_alternative_text_and_lines(picture):
+def test_every_view_has_an_alternative_text_and_lines(image):
     shown = [
         drawings.output_size(9, 3, 1, 0),
         drawings.freezing(costs(), 0),
-        drawings.augmentation(picture, PRESET),
+        drawings.augmentation(image, PRESET),
         answer(),
         drawings.run(history(1), epochs=1, name="run", title="Training"),
     ]

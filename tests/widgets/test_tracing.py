@@ -1,4 +1,4 @@
-"""One picture's way through a network: what is kept, what is said, where the frame lies."""
+"""One image's way through a network: what is kept, what is said, where the frame lies."""
 
 import numpy as np
 import pytest
@@ -38,13 +38,13 @@ def network():
 
 
 @pytest.fixture
-def picture():
+def image():
     return torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.fixture
-def traced(network, picture):
-    return tracing.trace(network, picture, PRESET)
+def traced(network, image):
+    return tracing.trace(network, image, PRESET)
 
 
 def test_every_layer_is_kept_under_its_name(traced):
@@ -59,11 +59,9 @@ def test_every_layer_is_kept_under_its_name(traced):
     assert traced.filters.shape == (4, 3, 5, 5)
 
 
-def test_a_convolution_is_kept_after_its_relu_and_the_strongest_maps_first(
-    network, picture, traced
-):
+def test_a_convolution_is_kept_after_its_relu_and_the_strongest_maps_first(network, image, traced):
     with torch.no_grad():
-        real = network.eval().features(picture[None])[0]  # (20, 7, 7)
+        real = network.eval().features(image[None])[0]  # (20, 7, 7)
     output = traced.outputs["features.3"]
     order = real.mean((1, 2)).argsort(descending=True)
     assert len(output.maps) == tracing.SHOWN
@@ -73,9 +71,9 @@ def test_a_convolution_is_kept_after_its_relu_and_the_strongest_maps_first(
     assert real[order[0]][output.strongest] == real[order[0]].max()
 
 
-def test_a_dense_layer_is_kept_row_by_row(network, picture, traced):
+def test_a_dense_layer_is_kept_row_by_row(network, image, traced):
     with torch.no_grad():
-        real = network.eval()(picture[None])[0]
+        real = network.eval()(image[None])[0]
     (square,) = traced.outputs["classifier.1"].maps
     assert square.shape == (3, 3)
     assert np.allclose(square.flatten()[:7], real.numpy(), atol=1e-6)
@@ -89,27 +87,27 @@ def test_large_maps_are_made_small():
     assert traced.outputs["0"].shape == (2, 200, 200)
 
 
-def test_the_network_is_left_as_it_was(network, picture):
+def test_the_network_is_left_as_it_was(network, image):
     network.train()
     network.features.eval()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    tracing.trace(network, picture, PRESET)
+    tracing.trace(network, image, PRESET)
     assert network.training and not network.features.training
     assert not any(module._forward_hooks for module in network.modules())
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 32, 32), (1, 32, 32), (3, 32, 16)])
-def test_anything_but_one_square_picture_is_refused(network, shape):
-    with pytest.raises(ValueError, match="one square picture"):
+def test_anything_but_one_square_image_is_refused(network, shape):
+    with pytest.raises(ValueError, match="one square image"):
         tracing.trace(network, torch.rand(shape), PRESET)
 
 
 def test_the_frame_is_where_the_pixels_have_influence(network, traced):
     """The gradient of one value tells which pixels it sees; the geometry must say the same."""
-    picture = torch.randn(1, 3, 32, 32, requires_grad=True)
-    network.eval().features[:4](picture)[0, :, 3, 3].sum().backward()
-    touched = (picture.grad[0] != 0).any(dim=0).nonzero()
+    image = torch.randn(1, 3, 32, 32, requires_grad=True)
+    network.eval().features[:4](image)[0, :, 3, 3].sum().backward()
+    touched = (image.grad[0] != 0).any(dim=0).nonzero()
     start, jump = tracing._geometry(traced.table, "features.3")
     field = int(traced.table.set_index("layer").loc["features.3", "receptive_field"])
     low = start + 3 * jump - (field - 1) / 2
@@ -127,9 +125,9 @@ def test_a_layer_is_said_in_words(traced, name):
     assert name in view.alt
 
 
-def test_another_layer_is_another_picture(traced):
-    pictures = {tracing.layer(traced, name).image.tobytes() for name in traced.outputs}
-    assert len(pictures) == len(traced.outputs)
+def test_another_layer_is_another_image(traced):
+    images = {tracing.layer(traced, name).image.tobytes() for name in traced.outputs}
+    assert len(images) == len(traced.outputs)
 
 
 def test_an_unknown_layer_is_named_with_those_there_are(traced):

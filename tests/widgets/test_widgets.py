@@ -40,14 +40,14 @@ def network():
     return Tiny()
 
 
-def pictures(count: int) -> list[tuple[Image.Image, int]]:
+def images(count: int) -> list[tuple[Image.Image, int]]:
     noise = np.random.default_rng(0).integers(0, 256, (count, 40, 50, 3), dtype=np.uint8)
     return [(Image.fromarray(one), number % 2) for number, one in enumerate(noise)]
 
 
 @pytest.fixture
 def dataset():
-    return [(PRESET(picture), label) for picture, label in pictures(9)]
+    return [(PRESET(image), label) for image, label in images(9)]
 
 
 @pytest.fixture
@@ -69,15 +69,15 @@ def exhibits(network, dataset, predictions, costs):
         "layers": widgets.layer_explorer(network, dataset, PRESET),
         "size": widgets.output_size_calculator(),
         "freeze": widgets.freeze_slider(costs),
-        "augmentation": widgets.augmentation_playground(pictures(9), PRESET),
+        "augmentation": widgets.augmentation_playground(images(9), PRESET),
         "mistakes": widgets.mistake_browser(network, dataset, predictions, PRESET, CLASSES),
-        "own": widgets.own_picture(network, PRESET, CLASSES, example=("ex", pictures(1)[0][0])),
+        "own": widgets.own_image(network, PRESET, CLASSES, example=("ex", images(1)[0][0])),
     }
 
 
 def shown(exhibit) -> str:
-    """Return what the exhibit shows as its picture and text."""
-    return exhibit._picture.value
+    """Return what the exhibit shows as its image and text."""
+    return exhibit._image.value
 
 
 def said(exhibit) -> str:
@@ -92,7 +92,7 @@ def leaves(widget) -> list[ipywidgets.Widget]:
 # What all of them have in common.
 
 
-def test_without_a_kernel_the_picture_and_its_text_stand_there(exhibits):
+def test_without_a_kernel_the_image_and_its_text_stand_there(exhibits):
     for exhibit in exhibits.values():
         bundle = exhibit.bundle()
         assert bundle[lesson.LIVE]["model_id"] == exhibit.model_id
@@ -119,7 +119,7 @@ def test_the_widgets_that_have_no_accessible_name_are_not_used(exhibits):
 def test_a_hundred_moves_leave_no_figure_open(exhibits):
     for name, control, values in (
         ("size", "size", range(20, 45)),
-        ("layers", "picture", [0, 1, 3, 4, 6]),
+        ("layers", "image", [0, 1, 3, 4, 6]),
         ("layers", "layer", ["features.2", "classifier.1", "features.0"] * 8),
         ("freeze", "frozen", [1, 2, 0] * 8),
         ("augmentation", "seed", range(1, 16)),
@@ -155,7 +155,7 @@ widgets.output_size_calculator(size=9, kernel=3, stride=1, padding=0)
 """
 
 
-def test_a_notebook_that_nobody_watches_keeps_the_picture(tmp_path):
+def test_a_notebook_that_nobody_watches_keeps_the_image(tmp_path):
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(BOOK)])
     NotebookClient(book, kernel_name="python3", store_widget_state=False, timeout=120).execute()
     (output,) = book.cells[0].outputs
@@ -191,25 +191,25 @@ def test_the_calculator_says_when_the_kernel_does_not_fit_and_recovers():
     assert exhibit.error is None and said(exhibit) == ""
 
 
-def test_the_layer_explorer_walks_through_layers_and_pictures(exhibits):
+def test_the_layer_explorer_walks_through_layers_and_images(exhibits):
     exhibit = exhibits["layers"]
     assert list(exhibit.controls["layer"].options) == ["features.0", "features.2", "classifier.1"]
     for layer in exhibit.controls["layer"].options:
         exhibit.controls["layer"].value = layer
         assert exhibit.view.lines[0].startswith(layer)
     before = shown(exhibit)
-    exhibit.controls["picture"].value = 3
+    exhibit.controls["image"].value = 3
     assert shown(exhibit) != before
 
 
-def test_a_layer_of_a_picture_seen_before_needs_no_pass(network, dataset):
+def test_a_layer_of_a_image_seen_before_needs_no_pass(network, dataset):
     exhibit = widgets.layer_explorer(network, dataset, PRESET)
     passes = []
     network.register_forward_hook(lambda _, given, __: passes.append(given[0].device.type))
     for layer in ("features.2", "features.0", "classifier.1"):
         exhibit.controls["layer"].value = layer
     assert passes == []
-    exhibit.controls["picture"].value = 1
+    exhibit.controls["image"].value = 1
     assert passes.count("cpu") == 1  # the layer table's twin, on the device meta, is no pass
 
 
@@ -250,33 +250,33 @@ def test_the_mistake_browser_takes_one_class(exhibits, predictions):
     assert exhibit.controls["number"].max == int((predictions.labels == 1).sum())
 
 
-def test_no_picture_of_a_kind_is_said(network, dataset):
+def test_no_image_of_a_kind_is_said(network, dataset):
     logits = torch.tensor([[9.0, 0.0], [0.0, 9.0]] * 4 + [[9.0, 0.0]])
     all_right = evaluation.Predictions(logits, torch.tensor([0, 1] * 4 + [0]))
     exhibit = widgets.mistake_browser(network, dataset, all_right, PRESET, CLASSES)
     assert exhibit.controls["outcome"].value == "all"
     exhibit.controls["outcome"].value = "wrong"
-    assert "There is no such picture" in said(exhibit)
+    assert "There is no such image" in said(exhibit)
     exhibit.controls["outcome"].value = "right"
     assert said(exhibit) == ""
 
 
 def test_predictions_of_another_set_are_refused(network, dataset, predictions):
-    with pytest.raises(ValueError, match="9 predictions do not fit 8 pictures"):
+    with pytest.raises(ValueError, match="9 predictions do not fit 8 images"):
         widgets.mistake_browser(network, dataset[:8], predictions, PRESET, CLASSES)
 
 
-def png(picture) -> bytes:
+def png(image) -> bytes:
     from tutorial_utils.widgets import canvas
 
-    return canvas.png(picture)
+    return canvas.png(image)
 
 
-def test_a_picture_of_ones_own_is_answered(exhibits, network):
+def test_a_image_of_ones_own_is_answered(exhibits, network):
     exhibit = exhibits["own"]
-    picture = pictures(3)[2][0]
-    exhibit.take("mine.png", png(picture))
-    chances = network.eval()(PRESET(picture)[None]).softmax(1)[0]
+    image = images(3)[2][0]
+    exhibit.take("mine.png", png(image))
+    chances = network.eval()(PRESET(image)[None]).softmax(1)[0]
     best = int(chances.argmax())
     assert exhibit.view.lines[0].startswith(
         f"The network says {CLASSES[best]}, probability {chances[best]:.3f}"
@@ -286,15 +286,15 @@ def test_a_picture_of_ones_own_is_answered(exhibits, network):
 
 @pytest.mark.parametrize(
     ("content", "word"),
-    [(b"text", "not a picture"), (b"", "0 bytes"), (b"\0\0\0\x18ftypheic" + b"0" * 9, "HEIC")],
+    [(b"text", "not an image"), (b"", "0 bytes"), (b"\0\0\0\x18ftypheic" + b"0" * 9, "HEIC")],
 )
-def test_what_is_no_picture_gets_a_word_and_no_traceback(exhibits, content, word):
+def test_what_is_no_image_gets_a_word_and_no_traceback(exhibits, content, word):
     exhibit = exhibits["own"]
     before = shown(exhibit)
     exhibit.take("mine.jpg", content)
     assert word in said(exhibit) and "Traceback" not in said(exhibit)
     assert shown(exhibit) == before
-    exhibit.take("mine.png", png(pictures(1)[0][0]))
+    exhibit.take("mine.png", png(images(1)[0][0]))
     assert said(exhibit) == ""
 
 

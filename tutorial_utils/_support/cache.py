@@ -1,8 +1,7 @@
-"""Where things are kept on this machine, and whether there is a network.
+"""The cache: one folder for what takes long to make.
 
-The cache is one folder. What takes long to make goes into it by `keep`, which makes a thing once,
-whole or not at all, however many processes ask for it at the same time. What comes from the
-network is checked against its checksum before it is used.
+`get_or_create` makes an entry once, whole or not at all, however many processes ask for it at the
+same time.
 
 Sources:
     pooch, where an operating system wants caches: https://www.fatiando.org/pooch
@@ -51,10 +50,10 @@ def cache_dir() -> Path:
     return folder
 
 
-def kept(name: str) -> Path | None:
+def find(name: str) -> Path | None:
     """Return the folder of that name in the cache, or None unless it is there and whole.
 
-    Whole means that every file that `keep` put there still has its size.
+    Whole means that every file that `get_or_create` put there still has its size.
     """
     folder = cache_path() / name
     try:
@@ -65,7 +64,7 @@ def kept(name: str) -> Path | None:
     return folder if whole else None
 
 
-def keep(name: str, make: Callable[[Path], Path], *, quiet: bool = False) -> Path:
+def get_or_create(name: str, make: Callable[[Path], Path], *, quiet: bool = False) -> Path:
     """Return the folder of that name in the cache; make it, if it is not there and whole.
 
     Only one process makes it, the others wait. It is made elsewhere in the cache and moved into
@@ -79,11 +78,11 @@ def keep(name: str, make: Callable[[Path], Path], *, quiet: bool = False) -> Pat
     Raises:
         PermissionError: if the cache cannot be written.
     """
-    if found := kept(name):
+    if found := find(name):
         return found
     cache = cache_dir()
     with _alone(cache / f"{name}.lock", quiet):
-        if found := kept(name):  # another process has made it in the meantime
+        if found := find(name):  # another process has made it in the meantime
             return found
         for left_over in cache.glob(f"{name}.part-*"):  # of a process that was killed
             shutil.rmtree(left_over, ignore_errors=True)
@@ -103,7 +102,7 @@ def _alone(path: Path, quiet: bool) -> Iterator[None]:
         lock.acquire(timeout=0.5)
     except filelock.Timeout:
         if not quiet:
-            print("another process is preparing the same pictures: waiting for it", flush=True)
+            print("another process is preparing the same images: waiting for it", flush=True)
         lock.acquire()
     try:
         yield

@@ -5,7 +5,7 @@ Three things are done, where they pay:
 - bfloat16, on a processor or device that computes it natively;
 - Winograd's method for convolutions of stride 1, through NNPACK, on a processor with AVX2 and no
   AVX512: it multiplies less, and differs from the plain pass in the fifth decimal;
-- deep layers take more pictures at a time than shallow ones, whose maps are large: no more memory
+- deep layers take more images at a time than shallow ones, whose maps are large: no more memory
   is held, and a layer's weights are prepared less often.
 
 Sources:
@@ -89,9 +89,9 @@ def plain(backbone: nn.Module) -> Callable[[Tensor], Tensor]:
 def mixed(backbone: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
     """Return the backbone's pass in bfloat16, with the channels last in memory."""
 
-    def run(pictures: Tensor) -> Tensor:  # (N, 3, H, W) to (N, D)
+    def run(images: Tensor) -> Tensor:  # (N, 3, H, W) to (N, D)
         with torch.autocast(device.type, torch.bfloat16):
-            return backbone(pictures.contiguous(memory_format=torch.channels_last)).float()
+            return backbone(images.contiguous(memory_format=torch.channels_last)).float()
 
     return run
 
@@ -107,10 +107,10 @@ def staged(backbone: nn.Module) -> Callable[[Tensor], Tensor]:
     """
     stages = _stages(list(_layers(backbone)))
 
-    def run(pictures: Tensor) -> Tensor:
+    def run(images: Tensor) -> Tensor:
         for stage in stages:
-            pictures = _in_parts(stage, pictures)
-        return pictures
+            images = _in_parts(stage, images)
+        return images
 
     return run
 
@@ -165,24 +165,24 @@ def _stages(layers: list[nn.Module]) -> list[list[nn.Module]]:
     return [stage for stage in stages if stage]
 
 
-def _in_parts(stage: list[nn.Module], pictures: Tensor) -> Tensor:
-    """Run one stage on as many pictures at a time as keep its maps small enough."""
+def _in_parts(stage: list[nn.Module], images: Tensor) -> Tensor:
+    """Run one stage on as many images at a time as keep its maps small enough."""
     channels = max((m.out_channels for m in stage if isinstance(m, nn.Conv2d)), default=1)
     strides = [m.stride[0] for m in stage if isinstance(m, nn.Conv2d)]
-    side = pictures.shape[-1] // (strides[0] if strides else 1) if pictures.ndim == 4 else 1
+    side = images.shape[-1] // (strides[0] if strides else 1) if images.ndim == 4 else 1
     part = max(WINOGRAD_FROM, MAP_BYTES // (4 * channels * side * side))
-    done = [_run(stage, some) for some in pictures.split(part)]
+    done = [_run(stage, some) for some in images.split(part)]
     return done[0] if len(done) == 1 else torch.cat(done)
 
 
-def _run(stage: list[nn.Module], pictures: Tensor) -> Tensor:
+def _run(stage: list[nn.Module], images: Tensor) -> Tensor:
     for layer in stage:
         if isinstance(layer, nn.MaxPool2d):
-            pictures = pool(layer, pictures)
+            images = pool(layer, images)
         else:
-            with _winograd(_suits(layer) and len(pictures) >= WINOGRAD_FROM):
-                pictures = layer(pictures)
-    return pictures
+            with _winograd(_suits(layer) and len(images) >= WINOGRAD_FROM):
+                images = layer(images)
+    return images
 
 
 def _suits(layer: nn.Module) -> bool:

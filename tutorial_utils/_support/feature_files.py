@@ -72,7 +72,7 @@ def write(note: dict, shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> np
         return folder
 
     check_space(4 * int(np.prod(shape)))
-    return np.load(cache.keep(key_of(note), make) / VALUES, mmap_mode="c")
+    return np.load(cache.get_or_create(key_of(note), make) / VALUES, mmap_mode="c")
 
 
 def check_space(size_bytes: int) -> None:
@@ -110,7 +110,7 @@ def _wrong(folder: Path, note: dict) -> str | None:
     try:
         full = json.loads((folder / NOTE).read_text(encoding="utf-8"))
         if full["made_from"] != json.loads(json.dumps(note)):
-            return "was made from something else (other weights, pictures or transforms)"
+            return "was made from something else (other weights, images or transforms)"
         if _checksum(folder / VALUES) != full["sha256"]:
             return "is cut short or altered"
     except (OSError, ValueError, KeyError, TypeError):

@@ -15,16 +15,16 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 MAX_PIXELS = 60_000_000
 
 
-# What files with a picture's name really hold. Pillow knows more, some of which start programs.
+# What files with an image's name really hold. Pillow knows more, some of which start programs.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
 
-# The kinds of picture that a HEIF file may say it is, of those that Pillow does not read.
+# The kinds of image that a HEIF file may say it is, of those that Pillow does not read.
 HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
 
-def open_picture(path: str | Path, *, least_side: int | None = None) -> Image.Image:
-    """Open a picture as a person sees it: upright, in colour, on white paper.
+def open_image(path: str | Path, *, least_side: int | None = None) -> Image.Image:
+    """Open an image as a person sees it: upright, in colour, on white paper.
 
     Args:
         path: any file that Pillow reads: grey, CMYK, palette, transparent, 8 or 16 bits, turned
@@ -33,7 +33,7 @@ def open_picture(path: str | Path, *, least_side: int | None = None) -> Image.Im
             then; None for the full size.
 
     Returns:
-        The picture, mode "RGB".
+        The image, mode "RGB".
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -42,28 +42,28 @@ def open_picture(path: str | Path, *, least_side: int | None = None) -> Image.Im
     """
     path = Path(path)
     if not path.exists():
-        raise FileNotFoundError(f"there is no picture {path}")
+        raise FileNotFoundError(f"there is no image {path}")
     try:
         return _read(path, least_side=least_side)
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         raise ValueError(
-            f"{path} cannot be used as a picture: {reason(error)}. Replace it or take it out of "
+            f"{path} cannot be used as an image: {reason(error)}. Replace it or take it out of "
             f"the folder; data.audit lists all such files"
         ) from error
 
 
-def read_picture(content: bytes, name: str) -> Image.Image:
-    """Open a picture that came as bytes, e.g. by an upload, as `open_picture` opens a file.
+def read_image(content: bytes, name: str) -> Image.Image:
+    """Open an image that came as bytes, e.g. by an upload, as `open_image` opens a file.
 
     Args:
         content: the whole file.
         name: what it is called, for messages.
 
     Returns:
-        The picture, mode "RGB".
+        The image, mode "RGB".
 
     Raises:
-        ValueError: if it is not a picture that can be read.
+        ValueError: if it is not an image that can be read.
     """
     kinds = "JPEG, PNG, WebP, GIF, BMP or TIFF"
     if content[4:8] == b"ftyp" and content[8:12] in HEIC:
@@ -72,17 +72,17 @@ def read_picture(content: bytes, name: str) -> Image.Image:
             f"save it as JPEG and try again"
         )
     if not content:
-        raise ValueError(f"{name} is empty, 0 bytes: give a picture, {kinds}")
+        raise ValueError(f"{name} is empty, 0 bytes: give an image, {kinds}")
     try:
         return decode(io.BytesIO(content))
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         raise ValueError(
-            f"{name} cannot be used as a picture: {reason(error)}. Give another, {kinds}"
+            f"{name} cannot be used as an image: {reason(error)}. Give another, {kinds}"
         ) from error
 
 
 def fault(path: Path) -> str | None:
-    """Return why a picture cannot be used, or None."""
+    """Return why an image cannot be used, or None."""
     try:
         with warnings.catch_warnings(action="ignore"):  # what matters is in the reason
             _read(path, least_side=1)
@@ -92,7 +92,7 @@ def fault(path: Path) -> str | None:
 
 
 def _read(path: Path, *, least_side: int | None = None) -> Image.Image:
-    """Decode a picture to upright RGB.
+    """Decode an image to upright RGB.
 
     Args:
         path: the file.
@@ -108,42 +108,42 @@ def _read(path: Path, *, least_side: int | None = None) -> Image.Image:
 
 
 def decode(file: Path | io.BytesIO, *, least_side: int | None = None) -> Image.Image:
-    """Decode a picture that is known to be there to upright RGB; `reason` says what was wrong."""
-    with Image.open(file, formats=FORMATS) as picture:
-        width, height = picture.size
+    """Decode an image that is known to be there to upright RGB; `reason` says what was wrong."""
+    with Image.open(file, formats=FORMATS) as image:
+        width, height = image.size
         if width * height > MAX_PIXELS:
             raise _Unusable(
                 f"{width} x {height} pixels, more than {MAX_PIXELS // 10**6} megapixels"
             )
         if least_side is not None:
-            picture.draft(None, (least_side, least_side))
-        picture.load()
-        with contextlib.suppress(Exception):  # a damaged EXIF note says nothing about the picture
-            ImageOps.exif_transpose(picture, in_place=True)
-        return _coloured(picture)
+            image.draft(None, (least_side, least_side))
+        image.load()
+        with contextlib.suppress(Exception):  # a damaged EXIF note says nothing about the image
+            ImageOps.exif_transpose(image, in_place=True)
+        return _coloured(image)
 
 
 class _Unusable(ValueError):
-    """A picture that is refused; the text is the reason."""
+    """An image that is refused; the text is the reason."""
 
 
-def _coloured(picture: Image.Image) -> Image.Image:
+def _coloured(image: Image.Image) -> Image.Image:
     """Turn any kind of pixels into RGB, transparent ones on white."""
-    if picture.mode == "F":
+    if image.mode == "F":
         raise _Unusable("its pixels are fractions, of which nobody knows how bright they are")
-    if picture.mode.startswith("I"):
-        return _eight_bits(picture).convert("RGB")
-    if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
+    if image.mode.startswith("I"):
+        return _eight_bits(image).convert("RGB")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
         page = Image.new("RGB", layer.size, "white")
         page.paste(layer, mask=layer.getchannel("A"))
         return page
-    return picture.convert("RGB")
+    return image.convert("RGB")
 
 
-def _eight_bits(picture: Image.Image) -> Image.Image:
+def _eight_bits(image: Image.Image) -> Image.Image:
     """Scale grey of 16 bits, 0 to 65535, to 8 bits; Pillow alone would cut it off at 255."""
-    values = np.asarray(picture).astype(np.int64)
+    values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
         raise _Unusable(
             "its pixels are numbers of 32 bits, of which nobody knows how bright they are"
@@ -152,13 +152,13 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
 
 
 def reason(error: Exception) -> str:
-    """Say in a few words why a picture cannot be read."""
+    """Say in a few words why an image cannot be read."""
     if isinstance(error, _Unusable):
         return str(error)
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"far more than {MAX_PIXELS // 10**6} megapixels"
     if isinstance(error, UnidentifiedImageError):
-        return "not a picture"
+        return "not an image"
     if isinstance(error, PermissionError):
         return "not allowed to read it"
     if "truncated" in str(error).lower() or isinstance(error, EOFError):

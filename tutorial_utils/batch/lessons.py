@@ -34,7 +34,7 @@ READABLE = """<style>
 }
 </style>
 """
-COLUMNS = ["lesson", "status", "seconds", "peak_gib", "pictures", "weights", "val_accuracy"]
+COLUMNS = ["lesson", "status", "seconds", "peak_gib", "images", "weights", "val_accuracy"]
 
 
 def lessons(folder: Path | str = NOTEBOOKS, *, only: str = "") -> list[Path]:
@@ -141,7 +141,7 @@ def clean(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Drop from a notebook what differs from run to run and from machine to machine.
 
     Keeps cells, tags, outputs; drops timestamps, widget state, the live half of widgets (which
-    needs a kernel that is gone; their picture and text stay) and the kernel's version.
+    needs a kernel that is gone; their image and text stay) and the kernel's version.
     """
     book.metadata = nbformat.from_dict(
         {
@@ -179,7 +179,7 @@ def describe(row: dict) -> str:
     line = f"{row['lesson']:<16} {row['seconds']:6.1f} s {peak}  {row['status']:<5}"
     if row["status"] == "error":
         return f"{line}  {row['error']}"
-    return f"{line}  {row['pictures']:<11} {row['weights']:<9} {row['val_accuracy']}"
+    return f"{line}  {row['images']:<11} {row['weights']:<9} {row['val_accuracy']}"
 
 
 def _row(notebook: Path, executed: Path, seconds: float, error: str | None) -> dict:
@@ -190,7 +190,7 @@ def _row(notebook: Path, executed: Path, seconds: float, error: str | None) -> d
         "status": "error" if error else "ok",
         "seconds": round(seconds, 1),
         "peak_gib": round(peak / 2**30, 2) if peak else float("nan"),
-        "pictures": result.get("pictures", ""),
+        "images": result.get("images", ""),
         "weights": result.get("weights", ""),
         "val_accuracy": _accuracy_text(result.get("val_accuracy")),
         "error": error or "",

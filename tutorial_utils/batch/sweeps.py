@@ -30,7 +30,7 @@ from tutorial_utils.batch import runner, workers
 
 PACKAGE = Path(__file__).resolve().parent.parent
 OUTCOME = ["status", "val_accuracy", "seconds", "overhead_s", "peak_gib"]
-ORIGIN = ["pictures", "weights", "versions"]
+ORIGIN = ["images", "weights", "versions"]
 ENDING = ["error", "notebook", "key"]
 PLAIN = (str, int, float, bool)
 NAN = float("nan")
@@ -75,7 +75,7 @@ def sweep(
     """Run a notebook with every combination of `grid`, and return the results as a table.
 
     A run that is finished is not repeated while the notebook's code, its parameters, this
-    package's code and torch's version stay the same. (The pictures are not part of that: where
+    package's code and torch's version stay the same. (The images are not part of that: where
     they change, make them a parameter, `source`.) A failed run is tried again. The table is
     written after every run, so that Ctrl-C loses only what was running.
 
@@ -376,7 +376,7 @@ def _row(entry: Entry) -> dict[str, Any]:
         "seconds": _number(seconds, wall),
         "overhead_s": NAN if None in (seconds, wall) else round(wall - seconds, 2),
         "peak_gib": round(result.get("peak_bytes", NAN) / 2**30, 3),
-        "pictures": result.get("pictures", ""),
+        "images": result.get("images", ""),
         "weights": result.get("weights", ""),
         "versions": ", ".join(f"{name} {number}" for name, number in versions),
         "error": " ".join(record["error"].split()),

@@ -6,7 +6,7 @@ from tutorial_utils.checks.verdict import ask, exercise, expect, number
 
 __all__ = ["accuracy_of", "honest_guess", "apart"]
 
-# Scores of two classes, most of them below zero, and of five classes for five pictures.
+# Scores of two classes, most of them below zero, and of five classes for five images.
 TWO = [[-1.0, -2.0], [-3.0, -1.0], [2.0, 1.0], [1.0, 3.0], [-2.0, -1.0]]
 FIVE = [
     [-0.2, -0.3, -0.4, -0.5, -0.6],
@@ -30,30 +30,30 @@ def accuracy_of(answer: Any) -> str:
     """Check a function (logits (N, K), labels (N,)) -> fraction of right answers."""
     import torch
 
-    rows = "one row of the logits is one picture, and its highest score says the class"
+    rows = "one row of the logits is one image, and its highest score says the class"
     for scores, truth in BATCHES:
         logits, labels = torch.tensor(scores), torch.tensor(truth)
         correct = int((logits.argmax(dim=1) == labels).sum())
         want = correct / len(labels)
         given = ask(answer, logits, labels, hint=f"{rows}; True counts as 1 in a `sum()`")
-        got = number(given, hint="return one fraction for all pictures")
+        got = number(given, hint="return one fraction for all images")
         _not_another_measure(got, correct, len(labels))
         above_zero = ((logits[:, -1] > 0) == labels).float().mean().item()
         expect(
             _near(got, want) or len(scores[0]) != 2 or not _near(got, above_zero),
             "a class was given for being above zero",
-            hint="logits have no fixed zero: compare the scores of a picture with each other",
+            hint="logits have no fixed zero: compare the scores of an image with each other",
         )
         down = logits.argmax(dim=0)
         among = (down == labels).float().mean().item() if down.shape == labels.shape else -1
         expect(
             _near(got, want) or not _near(got, among),
-            "the highest score was looked for down a column, which is among the pictures",
+            "the highest score was looked for down a column, which is among the images",
             hint=rows,
         )
-        wrong = f"for {len(labels)} pictures you gave {got:.4g}, it is {want:.4g}"
+        wrong = f"for {len(labels)} images you gave {got:.4g}, it is {want:.4g}"
         expect(_near(got, want), wrong, hint=rows)
-    return "correct over total, on batches of 5, 5 and 1 pictures"
+    return "correct over total, on batches of 5, 5 and 1 images"
 
 
 @exercise

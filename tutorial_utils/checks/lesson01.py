@@ -72,53 +72,53 @@ def channel_mean(answer: Any) -> str:
 
     generator = torch.Generator().manual_seed(1)
     for sizes in (((2, 3), (8, 5)), ((1, 1), (4, 4), (6, 2)), ((3, 7),)):
-        pictures = [
+        images = [
             torch.rand(3, *size, generator=generator) * 0.5**index
             for index, size in enumerate(sizes)
         ]
-        want = torch.cat([picture.flatten(1) for picture in pictures], dim=1).mean(dim=1)
-        alike = "pictures of different sizes cannot be stacked: collect sums, and count the pixels"
-        got = ask(answer, [picture.clone() for picture in pictures], hint=alike)
+        want = torch.cat([image.flatten(1) for image in images], dim=1).mean(dim=1)
+        alike = "images of different sizes cannot be stacked: collect sums, and count the pixels"
+        got = ask(answer, [image.clone() for image in images], hint=alike)
         three = "one mean for red, one for green, one for blue"
         fits = hasattr(got, "__len__") and getattr(got, "ndim", 1) == 1 and len(got) == 3
         expect(fits, f"three numbers are asked for, not {_shape(got)}", hint=three)
         got = torch.tensor([number(value, hint=three) for value in got])
-        of_pictures = torch.stack([picture.mean((1, 2)) for picture in pictures]).mean(0)
+        of_images = torch.stack([image.mean((1, 2)) for image in images]).mean(0)
         expect(
-            _same(got, want) or not _same(got, of_pictures),
-            "this is the mean of the pictures' means, in which a small picture counts as much as "
+            _same(got, want) or not _same(got, of_images),
+            "this is the mean of the images' means, in which a small image counts as much as "
             "a large one",
-            hint="add up the values of all pictures first, and divide once",
+            hint="add up the values of all images first, and divide once",
         )
-        for slip, wrong, hint in _mean_slips(pictures, want):
+        for slip, wrong, hint in _mean_slips(images, want):
             expect(_same(got, want) or not _same(got, slip), wrong, hint=hint)
         shown = [round(value, 3) for value in got.tolist()]
         wrong = f"you gave {shown}, the means are {[round(v, 3) for v in want.tolist()]}"
         expect(_same(got, want), wrong, hint="sum over height and width, not over the channels")
-    return "every pixel counts the same, whatever the size of its picture"
+    return "every pixel counts the same, whatever the size of its image"
 
 
-def _mean_slips(pictures, want):
+def _mean_slips(images, want):
     """Yield (value, what is wrong, hint) for sums that are divided by the wrong number."""
-    pixels = sum(picture[0].numel() for picture in pictures)
+    pixels = sum(image[0].numel() for image in images)
     per_channel = "each channel has one value per pixel: count height times width"
     yield want / 3, "you divided by all values, three for each pixel", per_channel
     yield want * pixels, "these are sums", "divide by the number of pixels"
-    per_picture = "divide by the number of pixels in all pictures together"
-    yield want * pixels / len(pictures), "you divided by the number of pictures", per_picture
+    per_image = "divide by the number of pixels in all images together"
+    yield want * pixels / len(images), "you divided by the number of images", per_image
     yield want.mean().expand(3), "all three channels have the same mean", "keep them apart"
 
 
 @exercise
 def steady(answer: Any) -> str:
-    """Check a function (transform, picture, tries) -> True if all the results are equal."""
+    """Check a function (transform, image, tries) -> True if all the results are equal."""
     import torch
 
-    picture = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(2))
-    call = "call `transform(picture)`; two tensors are compared with `torch.equal`"
+    image = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(2))
+    call = "call `transform(image)`; two tensors are compared with `torch.equal`"
     tries = 6
     for changes, want, wrong, hint in _transforms(tries):
-        got = ask(answer, _changing_at(*changes), picture.clone(), tries, hint=call)
+        got = ask(answer, _changing_at(*changes), image.clone(), tries, hint=call)
         got = got.item() if getattr(got, "shape", None) == () else got
         kind = type(got).__name__
         wrong_type = f"True or False is asked for, not a value of type {kind}"
@@ -134,7 +134,7 @@ def _transforms(tries: int) -> tuple:
             (),
             True,
             "a transform that halves every value, the same way each time, is steady",
-            "compare its results with each other, not with the picture that goes in",
+            "compare its results with each other, not with the image that goes in",
         ),
         (
             range(2, 100),
@@ -164,13 +164,13 @@ def _transforms(tries: int) -> tuple:
 
 
 def _changing_at(*changes: int) -> Callable:
-    """Return a transform that halves a picture, and adds something at the calls named."""
+    """Return a transform that halves an image, and adds something at the calls named."""
     calls = 0
 
-    def transform(picture):
+    def transform(image):
         nonlocal calls
         calls += 1
-        return picture * 0.5 + calls * (calls in changes)
+        return image * 0.5 + calls * (calls in changes)
 
     return transform
 

@@ -115,7 +115,7 @@ def _stride_slips(size, kernel, padding, wanted):
     yield exact, "only strides that leave no pixel over were found", down
     yield found[:1], "you gave the smallest stride only", "all that fit are asked for"
     yield found[-1:], "you gave the largest stride only", "all that fit are asked for"
-    ends = "a stride may be as large as the picture"
+    ends = "a stride may be as large as the image"
     yield [stride for stride in found if stride < size], "the last stride is missing", ends
 
 
@@ -133,7 +133,7 @@ def window_of_two(answer: Any) -> str:
             got == want,
             f"kernel {kernel} with stride {stride}, then kernel {following}: you gave {got:g}, "
             f"it is {want}",
-            hint="where in the picture do the first and the last of the windows begin and end",
+            hint="where in the image do the first and the last of the windows begin and end",
         )
     return f"checked on {len(cases)} pairs of layers"
 

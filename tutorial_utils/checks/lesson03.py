@@ -48,7 +48,7 @@ def merged(answer: Any) -> str:
     from torch.nn.functional import conv_transpose2d
 
     generator = torch.Generator().manual_seed(3)
-    asked = "call the first layer, then the second, on a picture of 5×5 that wants a gradient"
+    asked = "call the first layer, then the second, on an image of 5×5 that wants a gradient"
     for _ in range(2):
         kernels = [torch.rand(1, 1, 3, 3, generator=generator) - 0.4 for _ in range(2)]
         layers = [_convolution(kernel) for kernel in kernels]
@@ -89,7 +89,7 @@ def _merged_slips(want, first, second):
     import torch
     from torch.nn.functional import conv_transpose2d, pad
 
-    turned = "in PyTorch a kernel lies on the picture as it is, not turned round"
+    turned = "in PyTorch a kernel lies on the image as it is, not turned round"
     yield want.flip(0, 1), "the kernel is upside down and mirrored", turned
     flipped = conv_transpose2d(first[None, None], second.flip(0, 1)[None, None])[0, 0]
     for slip in (flipped, flipped.flip(0, 1)):
@@ -98,7 +98,7 @@ def _merged_slips(want, first, second):
     paths = torch.tensor([1.0, 2.0, 3.0, 2.0, 1.0], dtype=want.dtype)
     real = "each path counts as much as the product of its two weights"
     yield torch.outer(paths, paths), "these are numbers of paths", real
-    row = "the second layer works on what the first one gives, not on the picture"
+    row = "the second layer works on what the first one gives, not on the image"
     yield pad(first + second, (1, 1, 1, 1)), "the two kernels were added", row
     yield pad(first * second, (1, 1, 1, 1)), "the kernels were multiplied place by place", row
     for kernel in (first, second):

@@ -199,7 +199,7 @@ def _explain_moved(got, want, network, before) -> None:
 def _network(dense: int, *, spare: bool = False, plain: bool = False):
     """Return a tiny network with `features` and a `classifier` of some dense layers.
 
-    It draws no numbers from torch's own generator. Pictures are (N, 1, 4, 4), classes 2.
+    It draws no numbers from torch's own generator. Images are (N, 1, 4, 4), classes 2.
 
     Args:
         dense: how many dense layers, 1 or more.

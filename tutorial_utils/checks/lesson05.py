@@ -63,7 +63,7 @@ def ready_to_train(answer: Any) -> str:
             shape = tuple(got(torch.zeros(2, 3, 8, 8)).shape)
             expect(
                 shape == (2, classes),
-                f"two pictures give logits of shape {shape}",
+                f"two images give logits of shape {shape}",
                 hint="leave the layers before `fc` as they are",
             )
     return "frozen up to the last layer, which is new, fits, and is all that will learn"

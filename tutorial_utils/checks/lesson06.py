@@ -9,7 +9,7 @@ __all__ = ["measured_accuracy", "step_in_parts", "stop_epoch"]
 
 @exercise
 def measured_accuracy(answer: Any) -> str:
-    """Check a function (network, batches) -> accuracy over all pictures of all batches."""
+    """Check a function (network, batches) -> accuracy over all images of all batches."""
     network = _moody()
     batches = _answered(
         (([0, 1, 1, 0], [0, 1, 1, 1]), ([1, 1, 0, 0], [1, 1, 0, 0]), ([1, 0], [1, 1]))
@@ -37,16 +37,16 @@ def measured_accuracy(answer: Any) -> str:
         (
             8 / 12,
             "the last batch was counted as a full one",
-            "it has fewer pictures than the others",
+            "it has fewer images than the others",
         ),
-        (8 / 3, "you divided by the number of batches", "divide by the number of pictures"),
+        (8 / 3, "you divided by the number of batches", "divide by the number of images"),
     )
     for value, wrong, hint in slips:
         expect(abs(got - value) > 1e-4, wrong, hint=hint)
     expect(
         abs(got - 0.8) < 1e-4,
-        f"8 of 10 pictures are right, and you say {got:.3f}",
-        hint="the predicted class of a picture is the place of its largest logit",
+        f"8 of 10 images are right, and you say {got:.3f}",
+        hint="the predicted class of an image is the place of its largest logit",
     )
     return "correct over total, in evaluation mode, without gradients"
 
@@ -118,7 +118,7 @@ _NO_RESET = ("a new best starts the count again", "only epochs in a row without 
 
 
 def _moody() -> Any:
-    """Return a network that hands its pictures on as logits, turned over in training mode."""
+    """Return a network that hands its images on as logits, turned over in training mode."""
     import torch
     from torch import nn
 
@@ -248,15 +248,15 @@ def _check_step(moved: Any, slips: dict[str, Any]) -> None:
     expect(
         done != "mean of means",
         "all parts count the same, and they are not of the same length",
-        hint="a part with more pictures has a larger share in the whole batch's mean",
+        hint="a part with more images has a larger share in the whole batch's mean",
     )
     expect(
         done != "sums added",
         "the losses were added up, and not divided",
-        hint="the whole batch's loss is a mean over all of its pictures",
+        hint="the whole batch's loss is a mean over all of its images",
     )
     expect(
         done == "right",
         "the weights did not move as the whole batch would move them",
-        hint="the loss is cross-entropy, mean over all pictures; clear the gradients once, before",
+        hint="the loss is cross-entropy, mean over all images; clear the gradients once, before",
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 from tutorial_utils.checks.verdict import ask, exercise, expect, number
 
-__all__ = ["count_pairs", "when_said", "pictures_needed"]
+__all__ = ["count_pairs", "when_said", "images_needed"]
 
 
 @exercise
@@ -27,7 +27,7 @@ def count_pairs(answer: Any) -> str:
         expect(
             not np.array_equal(got, want.T),
             "rows and columns are exchanged",
-            hint="a row is what the picture is, a column what the network said",
+            hint="a row is what the image is, a column what the network said",
         )
         alike = classes > 1 and (got == got[0]).all()
         expect(
@@ -37,15 +37,15 @@ def count_pairs(answer: Any) -> str:
         )
         expect(
             got.sum() == len(labels),
-            f"{len(labels)} pictures went in, and the cells add up to {got.sum():g}",
-            hint="each picture is counted once, as a whole number",
+            f"{len(labels)} images went in, and the cells add up to {got.sum():g}",
+            hint="each image is counted once, as a whole number",
         )
         expect(
             np.array_equal(got, want),
             f"for the labels {labels} and the answers {predicted} you gave {got.tolist()}",
             hint="each pair of a label and an answer belongs into one cell",
         )
-    return "one cell for each pair of a class and an answer, and every picture in one of them"
+    return "one cell for each pair of a class and an answer, and every image in one of them"
 
 
 @exercise
@@ -66,7 +66,7 @@ def when_said(answer: Any) -> str:
         slips = (
             (hits / matrix[said].sum(), "that is how often the class is recognised", _ROW),
             (matrix.trace() / matrix.sum(), "that is the accuracy of all answers", _ONE),
-            (hits / matrix.sum(), "you divided by all pictures", _ONE),
+            (hits / matrix.sum(), "you divided by all images", _ONE),
             (column / matrix.sum(), "that is how often it is said at all", _HITS),
             (1 - hits / column, "that is how often it is wrong", _HITS),
             (hits, "that is a count", "divide by how many such answers there are"),
@@ -79,43 +79,43 @@ def when_said(answer: Any) -> str:
             f"for {rows} and class {said} you gave {got:.4f}",
             hint="look at the answers that name this class, and at which of them are right",
         )
-    return "the diagonal cell over all pictures that were given this answer"
+    return "the diagonal cell over all images that were given this answer"
 
 
-_ROW = "start from the answers that name the class, not from the pictures that belong to it"
+_ROW = "start from the answers that name the class, not from the images that belong to it"
 _ONE = "only the answers that name this class count here"
 _HITS = "among the answers that name this class, count the right ones"
 
 
 @exercise
-def pictures_needed(answer: Any) -> str:
-    """Check a function (pictures, width, wanted) -> pictures for an interval so wide."""
-    for pictures, width, wanted in ((153, 0.09, 0.03), (153, 0.08, 0.04), (400, 0.06, 0.012)):
-        got = ask(answer, pictures, width, wanted, hint="all three are numbers")
-        got = number(got, hint="return one number of pictures")
+def images_needed(answer: Any) -> str:
+    """Check a function (images, width, wanted) -> images for an interval so wide."""
+    for images, width, wanted in ((153, 0.09, 0.03), (153, 0.08, 0.04), (400, 0.06, 0.012)):
+        got = ask(answer, images, width, wanted, hint="all three are numbers")
+        got = number(got, hint="return one number of images")
         ratio = width / wanted
         slips = (
-            (pictures * ratio, "that many pictures make it only a little narrower", _SQUARE),
-            (pictures * ratio**0.5, "the root goes the other way", _SQUARE),
+            (images * ratio, "that many images make it only a little narrower", _SQUARE),
+            (images * ratio**0.5, "the root goes the other way", _SQUARE),
             (
-                pictures * (ratio**2 - 1),
+                images * (ratio**2 - 1),
                 "that is how many more you need",
                 "count those you have too",
             ),
-            (pictures / ratio, "fewer pictures make an interval wider", _SQUARE),
-            (pictures / ratio**2, "fewer pictures make an interval wider", _SQUARE),
+            (images / ratio, "fewer images make an interval wider", _SQUARE),
+            (images / ratio**2, "fewer images make an interval wider", _SQUARE),
         )
         for value, wrong, hint in slips:
             expect(abs(got - value) > 1.001, wrong, hint=hint)
         expect(
-            abs(got - pictures * ratio**2) <= 1.001,
-            f"from {pictures} pictures and a width of {width} to {wanted} you gave {got:g}",
+            abs(got - images * ratio**2) <= 1.001,
+            f"from {images} images and a width of {width} to {wanted} you gave {got:g}",
             hint=_SQUARE,
         )
-    return "the width falls with the root of the number of pictures"
+    return "the width falls with the root of the number of images"
 
 
-_SQUARE = "half the width takes four times the pictures; what does a third take?"
+_SQUARE = "half the width takes four times the images; what does a third take?"
 
 
 def _matrix(value: Any) -> Any:

@@ -89,7 +89,7 @@ def coin_chance(answer: Any) -> str:
 
     with torch.random.fork_rng(devices=[]):
         for first, second in ((2, 8), (5, 1), (4, 4), (6, 25)):
-            got = ask(answer, first, second, hint="both are counts of pictures")
+            got = ask(answer, first, second, hint="both are counts of images")
             got = number(got, hint="return one probability")
             n, more = first + second, max(first, second)
             exact = math.comb(n, more) / 2**n
@@ -137,13 +137,13 @@ def _places(got: Any, total: int) -> list[int]:
         places = np.asarray("no numbers")
     expect(
         places.dtype != bool,
-        "that is a mask, with one yes or no for each picture",
+        "that is a mask, with one yes or no for each image",
         hint="give the places where it says yes",
     )
     expect(places.ndim > 0, "the places are asked for, not one value", hint="give all places")
     whole = places.size == 0 or np.issubdtype(places.dtype, np.integer)
-    expect(whole, "places are whole numbers", hint="count the pictures from 0")
+    expect(whole, "places are whole numbers", hint="count the images from 0")
     found = [int(place) for place in places.flatten()]
     inside = all(0 <= place < total for place in found)
-    expect(inside, f"of {total} pictures you gave the places {found}", hint="count from 0")
+    expect(inside, f"of {total} images you gave the places {found}", hint="count from 0")
     return found

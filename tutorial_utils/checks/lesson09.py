@@ -1,4 +1,4 @@
-"""Checks of lesson 09's exercises: when a cache is wrong, its key, and what no picture sees."""
+"""Checks of lesson 09's exercises: when a cache is wrong, its key, and what no image sees."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -25,7 +25,7 @@ def spoiled_caches(answer: Any) -> str:
         hint="write the letters of the cases that you mean into one text",
     )
     fine = {
-        "a": "another order of the pictures changes no picture's values",
+        "a": "another order of the images changes no image's values",
         "c": "dropout in the head is drawn anew for each batch of kept rows",
         "f": "the learning rate of the head says nothing about the backbone",
     }
@@ -38,18 +38,18 @@ def spoiled_caches(answer: Any) -> str:
     }
     for case in sorted(set(missing) - chosen):
         expect(False, "a case that spoils kept features is missing", hint=missing[case])
-    return "weights that move, pictures that vary, a layer that looks at the rest of the batch"
+    return "weights that move, images that vary, a layer that looks at the rest of the batch"
 
 
 @exercise
 def cache_key(answer: Any) -> str:
-    """Check a function (weights, transform, pictures, views, seed) -> key, a text."""
+    """Check a function (weights, transform, images, views, seed) -> key, a text."""
     import torch
 
     expect(callable(answer), "a function is asked for", hint="run your cell again, then this")
-    names = ("weights", "transform", "pictures", "views", "seed")
+    names = ("weights", "transform", "images", "views", "seed")
     base = (torch.arange(3000.0), "crop 224", [b"ant", b"bee", b"wasp"], 1, 23)
-    hint = "weights is a tensor in one row, pictures a list of bytes"
+    hint = "weights is a tensor in one row, images a list of bytes"
     key = ask(answer, *base, hint=hint)
     expect(isinstance(key, str), f"a text is asked for, not a {type(key).__name__}", hint=_SUM)
     expect(
@@ -82,10 +82,10 @@ def unseen_change(answer: Any) -> str:
 
     generator = torch.Generator().manual_seed(9)
     with torch.random.fork_rng(devices=[]):
-        for pictures, width in ((4, 9), (3, 20), (6, 7)):
-            values = torch.randn(pictures, width, generator=generator)
-            got = ask(answer, values.clone(), hint="values has a row for each picture")
-            change = _vector(got, pictures, width)
+        for images, width in ((4, 9), (3, 20), (6, 7)):
+            values = torch.randn(images, width, generator=generator)
+            got = ask(answer, values.clone(), hint="values has a row for each image")
+            change = _vector(got, images, width)
             expect(
                 change.norm() > 1e-3,
                 "that is zero, or as good as zero",
@@ -96,18 +96,18 @@ def unseen_change(answer: Any) -> str:
             basis = torch.linalg.qr(values.T).Q  # (D, N)
             expect(
                 (change - basis @ (basis.T @ change)).norm() > 1e-3,
-                "your change lies wholly inside the span of the pictures",
+                "your change lies wholly inside the span of the images",
                 hint="that is the part that they see; you want what is left without it",
             )
             worst = int(seen.abs().argmax())
             expect(
                 seen[worst].abs() < 1e-4 * values.norm(),
-                f"of {pictures} pictures of {width} values, picture {worst} sees your change: its "
+                f"of {images} images of {width} values, image {worst} sees your change: its "
                 f"sum moves by {seen[worst]:.3f}",
-                hint="take any direction apart into what lies in the span of all pictures and "
+                hint="take any direction apart into what lies in the span of all images and "
                 "the rest",
             )
-    return "a neuron's weights moved, and no training picture's sum did"
+    return "a neuron's weights moved, and no training image's sum did"
 
 
 _SUM = "a checksum of all parts is short, however long they are (`hashlib`)"
@@ -125,16 +125,16 @@ def _changes(weights: Any) -> list[tuple[dict[str, Any], str, str]]:
         ({"views": 2}, "another number of views has the same key", out),
         ({"transform": "crop 192"}, "another transform has the same key", out),
         ({"weights": weights + 1}, "other weights have the same key", out),
-        ({"pictures": [b"ant", b"bee"]}, "fewer pictures have the same key", out),
+        ({"images": [b"ant", b"bee"]}, "fewer images have the same key", out),
         (
-            {"pictures": [b"ant", b"bee", b"wisp"]},
-            "another picture of the same size has the same key",
+            {"images": [b"ant", b"bee", b"wisp"]},
+            "another image of the same size has the same key",
             "the contents count, not how many there are or how long",
         ),
         (
-            {"pictures": [b"bee", b"ant", b"wasp"]},
-            "the pictures in another order have the same key",
-            "row 0 would be taken for another picture's",
+            {"images": [b"bee", b"ant", b"wasp"]},
+            "the images in another order have the same key",
+            "row 0 would be taken for another image's",
         ),
         (
             {"weights": middle},
@@ -149,14 +149,14 @@ def _changes(weights: Any) -> list[tuple[dict[str, Any], str, str]]:
         ({"weights": little}, "a small change of a weight goes unnoticed", "do not round"),
         ({"views": 12, "seed": 3}, "1 view with seed 23 and 12 views with seed 3: one key", apart),
         (
-            {"pictures": [b"ant", b"beew", b"asp"]},
-            "pictures cut elsewhere have the same key",
+            {"images": [b"ant", b"beew", b"asp"]},
+            "images cut elsewhere have the same key",
             apart,
         ),
     ]
 
 
-def _vector(got: Any, pictures: int, width: int) -> Any:
+def _vector(got: Any, images: int, width: int) -> Any:
     """Return a vector of the features' width as float32; anything else is wrong."""
     import torch
 
@@ -165,13 +165,13 @@ def _vector(got: Any, pictures: int, width: int) -> Any:
     except (TypeError, ValueError, RuntimeError):
         expect(False, f"a tensor is asked for, not a {type(got).__name__}", hint="shape (D,)")
     expect(
-        len(vector) != pictures,
-        f"your change has {pictures} numbers, one for each picture",
+        len(vector) != images,
+        f"your change has {images} numbers, one for each image",
         hint="what is changed is a row of weights: it has a number for each value of the features",
     )
     expect(
         len(vector) == width,
-        f"for values of shape ({pictures}, {width}) your change has {len(vector)} numbers",
+        f"for values of shape ({images}, {width}) your change has {len(vector)} numbers",
         hint="a neuron has one weight for each of the values that come in",
     )
     expect(vector.isfinite().all(), "not all numbers are finite", hint="was something over zero?")

@@ -59,20 +59,20 @@ def thaw(answer: Any) -> str:
             f"in stage {stage} you return {given:g}, and {count} values are trainable",
             hint="count values, not tensors, and only those with `requires_grad`",
         )
-    return "from the head's side to the picture's, a layer a stage, and stage 0 frozen"
+    return "from the head's side to the image's, a layer a stage, and stage 0 frozen"
 
 
 @exercise
 def fair_epochs(answer: Any) -> str:
-    """Check a function (pictures, batch_size, steps) -> the fewest epochs with that many steps."""
+    """Check a function (images, batch_size, steps) -> the fewest epochs with that many steps."""
     cases = ((244, 32, 64), (64, 32, 20), (64, 32, 21), (24, 32, 64), (65, 32, 6), (100, 30, 9))
-    for pictures, batch_size, steps in cases:
-        hint = "pictures, batch_size and steps are whole numbers"
-        got = number(ask(answer, pictures, batch_size, steps, hint=hint), hint=hint)
-        wanted = _up(steps, _up(pictures, batch_size))
-        said = f"{pictures} pictures, batches of {batch_size}, {steps} steps: {got:g} is"
+    for images, batch_size, steps in cases:
+        hint = "images, batch_size and steps are whole numbers"
+        got = number(ask(answer, images, batch_size, steps, hint=hint), hint=hint)
+        wanted = _up(steps, _up(images, batch_size))
+        said = f"{images} images, batches of {batch_size}, {steps} steps: {got:g} is"
         expect(got == int(got), f"{said} no whole number", hint="no epoch is left half done")
-        each = _up(pictures, batch_size)
+        each = _up(images, batch_size)
         if got < wanted:
             fewer = f"{said} too few, that makes {int(got) * each} steps"
             expect(False, fewer, hint="round the epochs up")
@@ -81,7 +81,7 @@ def fair_epochs(answer: Any) -> str:
             f"{said} too many, {wanted * each} steps are reached before",
             hint="the last batch of an epoch may be shorter, and is a step too",
         )
-    return "as many steps, however few the pictures"
+    return "as many steps, however few the images"
 
 
 _ASK_GRAD = "ask every tensor for its `requires_grad`"

@@ -77,19 +77,19 @@ def alike_share(answer: Any) -> str:
     # By angle: 0 and 1, 2 and 3, and 4 goes to 1. By distance 0 and 1 are far apart.
     rows = [[1.0, 0.05], [90.0, 9.0], [0.0, 1.0], [0.02, 2.0], [1.0, 0.6]]
     features, labels = torch.tensor(rows), torch.tensor([0, 0, 1, 1, 1])
-    hint = "features is (N, D), a row for each picture; labels is (N,)"
+    hint = "features is (N, D), a row for each image; labels is (N,)"
     got = number(
         ask(answer, features.clone(), labels.clone(), hint=hint), hint="return one number, a share"
     )
     expect(
         abs(got - 1) > 1e-4,
-        "that is 1 for any set: every picture is most alike to itself",
-        hint="leave the picture itself out, e.g. by a count of 2 and the second column",
+        "that is 1 for any set: every image is most alike to itself",
+        hint="leave the image itself out, e.g. by a count of 2 and the second column",
     )
     expect(
         abs(got - 4) > 1e-4,
-        "that is how many pictures they are",
-        hint="a share is asked for: over the number of pictures",
+        "that is how many images they are",
+        hint="a share is asked for: over the number of images",
     )
     expect(
         abs(got - 0.2) > 1e-4,
@@ -104,8 +104,8 @@ def alike_share(answer: Any) -> str:
     )
     expect(
         abs(got - 0.8) < 1e-4,
-        f"of five pictures four have the label of the one most alike, and you say {got:.3g}",
-        hint="for each picture: the other one with the smallest angle; then compare labels",
+        f"of five images four have the label of the one most alike, and you say {got:.3g}",
+        hint="for each image: the other one with the smallest angle; then compare labels",
     )
     single = torch.eye(6)[[0, 0, 1, 1, 2, 2]] + 0.2 * torch.eye(6)  # three pairs, all apart
     pairs = torch.tensor([0, 0, 1, 2, 2, 2])
@@ -115,7 +115,7 @@ def alike_share(answer: Any) -> str:
         f"with three classes, two of three pairs agree, and you say {more:.3g}",
         hint="count equal labels; do not take them for 0 and 1",
     )
-    return "every picture against the others, by angle, itself left out"
+    return "every image against the others, by angle, itself left out"
 
 
 def _tensor(got: Any) -> Any:

@@ -42,10 +42,10 @@ def _least_slips(train: list[int], val: list[int], common: int) -> Iterable[tupl
     yield max(val.count(label) for label in val) / len(val), unseen, fair
     hits = val.count(common)
     yield train.count(common) / len(train), "that is the share in training", "count in val"
-    yield hits / len(train), "the total is that of the training pictures", "divide by those of val"
-    yield float(hits), "that is a number of pictures", "an accuracy is a fraction of them"
+    yield hits / len(train), "the total is that of the training images", "divide by those of val"
+    yield float(hits), "that is a number of images", "an accuracy is a fraction of them"
     yield 100 * hits / len(val), "that is a percentage", "an accuracy goes from 0 to 1"
-    alike = "that would hold if every class had as many pictures"
+    alike = "that would hold if every class had as many images"
     yield 1 / len(set(train)), f"{alike}", "count the class that is named"
     yield 1 - hits / len(val), "that is the share that goes wrong", "count the right ones"
     yield float(common), "that is the class", "how often is it right?"
@@ -53,7 +53,7 @@ def _least_slips(train: list[int], val: list[int], common: int) -> Iterable[tupl
 
 @exercise
 def leaking_groups(answer: Any) -> str:
-    """Check a function (groups, train, val) -> the groups with pictures on both sides."""
+    """Check a function (groups, train, val) -> the groups with images on both sides."""
     cases = (
         ([(0, 4), (1, 2), (3, 7, 9), (5, 6), (8, 10, 11)], [0, 1, 2, 3, 8, 9, 10], [4, 5, 6, 7]),
         ([(2, 5), (1, 3, 4)], [1, 2, 3], [4, 5]),
@@ -74,7 +74,7 @@ def leaking_groups(answer: Any) -> str:
         expect(
             got == want,
             f"for groups {groups}, train {train}, val {val} you gave {got}, it is {want}",
-            hint="a group leaks if one of its pictures is in train and another in val",
+            hint="a group leaks if one of its images is in train and another in val",
         )
     return f"checked on {len(cases)} splits, one of them without groups"
 
@@ -89,7 +89,7 @@ def _listed(got: Any, groups: list[tuple]) -> list[tuple]:
     )
     expect(
         all(isinstance(group, Iterable) and not isinstance(group, str) for group in got),
-        "these are no groups, but numbers of pictures or places",
+        "these are no groups, but numbers of images or places",
         hint="return the whole group, a tuple, for each that leaks",
     )
     return [tuple(group) for group in got]
@@ -107,10 +107,10 @@ def _leak_slips(groups: list[tuple], train: list[int], val: list[int]) -> Iterab
     apart = [g for g in groups if not set(g) <= two]
     yield apart, "a group that is wholly in train was taken for a leak", both
     split = [g for g in groups if not set(g) <= one and not set(g) <= two]
-    third = "a group leaks into nothing if its other pictures are in neither part"
-    yield split, "a group with pictures in neither part was taken for a leak", third
+    third = "a group leaks into nothing if its other images are in neither part"
+    yield split, "a group with images in neither part was taken for a leak", third
     ends = [g for g in groups if (g[0] in one) != (g[-1] in one)]
-    yield ends, "only the first and the last picture of a group were looked at", "look at all"
+    yield ends, "only the first and the last image of a group were looked at", "look at all"
 
 
 @exercise

@@ -52,29 +52,28 @@ def mean_interval(answer: Any) -> str:
 
 @exercise
 def best_of(answer: Any) -> str:
-    """Check a function (runs, accuracy, pictures) -> what the best shows on average, a fraction."""
+    """Check a function (runs, accuracy, images) -> what the best shows on average, a fraction."""
     import torch
 
     hint = "return one fraction, the mean over many rounds"
-    for runs, accuracy, pictures in RUNS:
+    for runs, accuracy, images in RUNS:
         with torch.random.fork_rng(devices=[]):
             got, again = (
-                number(ask(answer, runs, accuracy, pictures, hint=hint), hint=hint)
-                for _ in range(2)
+                number(ask(answer, runs, accuracy, images, hint=hint), hint=hint) for _ in range(2)
             )
-        asked = f"best of {runs} runs worth {accuracy}, tested on {pictures} pictures"
+        asked = f"best of {runs} runs worth {accuracy}, tested on {images} images"
         expect(
             -NEAR <= got <= 1 + NEAR,
             f"{asked}: {got:.4g} is no fraction",
-            hint="divide the right answers by the pictures of one run",
+            hint="divide the right answers by the images of one run",
         )
         expect(
             abs(got - again) < 2 * NEAR,
             f"{asked}: called twice, your function says {got:.3f} and {again:.3f}",
             hint="one round of tosses is luck again: take the mean of many rounds",
         )
-        right = _expected_best(runs, accuracy, pictures)
-        lowest = 1 - _expected_best(runs, 1 - accuracy, pictures)
+        right = _expected_best(runs, accuracy, images)
+        lowest = 1 - _expected_best(runs, 1 - accuracy, images)
         for wrong, why in (
             (accuracy, "that is what each run is worth; the best of them shows more"),
             (lowest, "that is what the worst of them shows"),
@@ -147,12 +146,12 @@ def _slips(error: float, t: float, n: int) -> list[tuple[float, str]]:
     ]
 
 
-def _expected_best(runs: int, accuracy: float, pictures: int) -> float:
-    """Return the mean of the maximum of `runs` binomials, over `pictures`."""
+def _expected_best(runs: int, accuracy: float, images: int) -> float:
+    """Return the mean of the maximum of `runs` binomials, over `images`."""
     from scipy import stats
 
-    below = stats.binom.cdf(range(pictures), pictures, accuracy)
-    return float(sum(1 - below**runs)) / pictures
+    below = stats.binom.cdf(range(images), images, accuracy)
+    return float(sum(1 - below**runs)) / images
 
 
 def _tables() -> list[tuple[dict[float, Sequence[float | None]], float, dict[float, str]]]:

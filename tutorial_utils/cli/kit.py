@@ -1,6 +1,6 @@
 """A kit: one zip archive with all that a class without a network needs, but for the wheels.
 
-`make` packs the pictures as the cache has them, torchvision's ImageNet weights where torch hub's
+`make` packs the images as the cache has them, torchvision's ImageNet weights where torch hub's
 cache has them, the lessons with their answers and figures, and `kit.json`, which lists the size
 and the SHA-256 of every file. The same content gives the same archive, byte for byte. `use` checks
 all of it before anything is put in its place, and puts nothing outside the caches.
@@ -33,7 +33,7 @@ NOTE = "kit.json"
 NOTE_BYTES = 20_000_000  # no list of files is longer
 CHUNK_BYTES = 2**20
 MARGIN_BYTES = 64 * 2**20  # left free on the disk
-SETS = re.compile(r"(?:drawn|hymenoptera_data)-[0-9a-f]+")
+SETS = re.compile(r"(?:synthetic|drawn|hymenoptera_data)-[0-9a-f]+")
 DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.I)  # no files, on Windows
 CURE = "copy it again from where it was made, or make it again: python -m tutorial_utils kit"
 
@@ -43,13 +43,13 @@ class Kit(NamedTuple):
 
     Attributes:
         version: of tutorial_utils, when the kit was made.
-        pictures: the folder's name in the cache.
+        images: the folder's name in the cache.
         files: {name in the archive: (size in bytes, SHA-256)}, the note itself left out.
         digest: SHA-256 of the note; two kits with the same digest hold the same.
     """
 
     version: str
-    pictures: str
+    images: str
     files: dict[str, tuple[int, str]]
     digest: str
 
@@ -65,7 +65,7 @@ class Kit(NamedTuple):
 
 
 def make(out: str | Path, lessons: str | Path, *, quiet: bool = False) -> Kit:
-    """Pack pictures, weights and lessons into one archive.
+    """Pack images, weights and lessons into one archive.
 
     Args:
         out: the archive to write; whole or not at all.
@@ -83,14 +83,14 @@ def make(out: str | Path, lessons: str | Path, *, quiet: bool = False) -> Kit:
     """
     out = Path(out).expanduser().absolute()
     _check_out(out)
-    pictures = _pictures(quiet)
-    files = _to_pack(pictures.root, Path(lessons))
+    images = _images(quiet)
+    files = _to_pack(images.root, Path(lessons))
     size = sum(path.stat().st_size for path in files.values())
     _check_space(out.parent, size, "for the kit")
     part = out.with_name(f"{out.name}.part-{os.getpid()}")
     try:
         with _bar(quiet, "packing", size) as bar:
-            kit = _pack(part, files, pictures.root.name, bar)
+            kit = _pack(part, files, images.root.name, bar)
         os.replace(part, out)
     finally:
         part.unlink(missing_ok=True)
@@ -100,7 +100,7 @@ def make(out: str | Path, lessons: str | Path, *, quiet: bool = False) -> Kit:
 
 
 def use(archive: str | Path, *, quiet: bool = False) -> Path:
-    """Check a kit, put pictures and weights into the caches, and return the lessons' folder.
+    """Check a kit, put images and weights into the caches, and return the lessons' folder.
 
     A kit that is in its place already is not unpacked again.
 
@@ -128,7 +128,9 @@ def use(archive: str | Path, *, quiet: bool = False) -> Path:
         if not _in_place(kit):
             _check_space(cache.cache_dir(), kit.size_bytes, "to unpack the kit")
             shutil.rmtree(cache.cache_path() / kit.folder, ignore_errors=True)
-            cache.keep(kit.folder, lambda work: _unpack(members, kit, archive, work, quiet))
+            cache.get_or_create(
+                kit.folder, lambda work: _unpack(members, kit, archive, work, quiet)
+            )
     if not quiet:
         other = "" if kit.version == __version__ else f" (made by version {kit.version})"
         print(f"kit: {archive.name}{other}, {_contents(kit)}, checked and in the cache", flush=True)
@@ -145,15 +147,15 @@ def _check_out(out: Path) -> None:
         raise FileNotFoundError(f"there is no folder {out.parent} to write {out.name} into")
 
 
-def _pictures(quiet: bool) -> data.Pictures:
+def _images(quiet: bool) -> data.ImageSet:
     """Return the set that the cache has, the photographs first; draw one if it has none."""
     try:
         return data.load("cache", quiet=quiet)
     except FileNotFoundError:
-        return data.load("drawn", quiet=quiet)
+        return data.load("synthetic", quiet=quiet)
 
 
-def _to_pack(pictures: Path, lessons: Path) -> dict[str, Path]:
+def _to_pack(images: Path, lessons: Path) -> dict[str, Path]:
     """Return {name in the archive: file}, in the order in which they are packed."""
     books = sorted(lessons.glob("[0-9][0-9]_*.ipynb"))
     if not books:
@@ -166,9 +168,9 @@ def _to_pack(pictures: Path, lessons: Path) -> dict[str, Path]:
         found[f"lessons/notebooks/solutions/{path.name}"] = path
     for path in (lessons.parent / "images").glob("*.png"):
         found[f"lessons/images/{path.name}"] = path
-    for path in pictures.rglob("*"):
+    for path in images.rglob("*"):
         if path.is_file() and path.name != cache.MANIFEST:
-            found[f"cache/{pictures.name}/{path.relative_to(pictures).as_posix()}"] = path
+            found[f"cache/{images.name}/{path.relative_to(images).as_posix()}"] = path
     found |= {f"weights/{path.name}": path for path in _weights() if path.is_file()}
     return dict(sorted(found.items()))
 
@@ -179,7 +181,7 @@ def _weights() -> list[Path]:
     return [Path(torch.hub.get_dir()) / "checkpoints" / name for name in names]
 
 
-def _pack(part: Path, files: dict[str, Path], pictures: str, bar: tqdm) -> Kit:
+def _pack(part: Path, files: dict[str, Path], images: str, bar: tqdm) -> Kit:
     """Write the archive file by file, and the note with their checksums last."""
     listed = {}
     with zipfile.ZipFile(part, "w") as archive:
@@ -191,16 +193,16 @@ def _pack(part: Path, files: dict[str, Path], pictures: str, bar: tqdm) -> Kit:
         note = {
             "format": FORMAT,
             "version": __version__,
-            "pictures": pictures,
+            "images": images,
             "files": {name: {"bytes": size, "sha256": sha} for name, (size, sha) in listed.items()},
         }
         text = json.dumps(note, indent=1).encode()
         archive.writestr(_member(NOTE, len(text)), text)
-    return Kit(__version__, pictures, listed, hashlib.sha256(text).hexdigest())
+    return Kit(__version__, images, listed, hashlib.sha256(text).hexdigest())
 
 
 def _member(name: str, size: int) -> zipfile.ZipInfo:
-    """Return a member without a date or an owner, stored as it is: pictures do not shrink."""
+    """Return a member without a date or an owner, stored as it is: images do not shrink."""
     info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     info.create_system, info.external_attr = 3, (stat.S_IFREG | 0o644) << 16
     info.file_size = size
@@ -251,7 +253,7 @@ def _read_note(members: zipfile.ZipFile, archive: Path) -> Kit:
         )
     try:
         files = {name: (int(f["bytes"]), str(f["sha256"])) for name, f in note["files"].items()}
-        return Kit(str(note["version"]), str(note["pictures"]), files, _sha256(text))
+        return Kit(str(note["version"]), str(note["images"]), files, _sha256(text))
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ValueError(f"{archive}: {NOTE} lacks what a kit has: {CURE}") from error
 
@@ -260,7 +262,7 @@ def _check_members(members: zipfile.ZipFile, kit: Kit, archive: Path) -> None:
     """Check names, kinds and sizes of all members before one byte is written."""
     infos = [info for info in members.infolist() if info.filename != NOTE]
     for name in [*(info.orig_filename for info in infos), *kit.files]:
-        if why := _leaves(name, kit.pictures):
+        if why := _leaves(name, kit.images):
             raise ValueError(f"{archive}: {name!r} is refused, {why}; nothing was unpacked")
     for info in infos:
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG) or info.flag_bits & 1:
@@ -282,7 +284,7 @@ def _check_members(members: zipfile.ZipFile, kit: Kit, archive: Path) -> None:
             raise ValueError(f"{archive}: {info.filename!r} has another size than noted: {CURE}")
 
 
-def _leaves(name: str, pictures: str) -> str:
+def _leaves(name: str, images: str) -> str:
     """Say why a name is refused; empty, if it stays where a kit may put files."""
     parts = name.split("/")
     if "\\" in name or ":" in name or any(ord(sign) < 32 for sign in name):
@@ -291,13 +293,13 @@ def _leaves(name: str, pictures: str) -> str:
         return "it would leave its folder"
     if any(DEVICES.fullmatch(part) for part in parts):
         return "it names a device"
-    if not SETS.fullmatch(pictures):
-        return f"{pictures!r} is no set of pictures"
+    if not SETS.fullmatch(images):
+        return f"{images!r} is no set of images"
     known = {f"weights/{path.name}" for path in _weights()}
     if parts[0] == "weights" and name not in known:
         return "no such weights are known"
-    if parts[0] not in ("weights", "lessons") and parts[:2] != ["cache", pictures]:
-        return "a kit has lessons, weights and one set of pictures"
+    if parts[0] not in ("weights", "lessons") and parts[:2] != ["cache", images]:
+        return "a kit has lessons, weights and one set of images"
     return ""
 
 
@@ -306,8 +308,8 @@ def _in_place(kit: Kit) -> bool:
     sizes = {name.removeprefix("weights/"): size for name, (size, _) in kit.files.items()}
     wanted = [path for path in _weights() if path.name in sizes]
     return bool(
-        cache.kept(kit.folder)
-        and cache.kept(kit.pictures)
+        cache.find(kit.folder)
+        and cache.find(kit.images)
         and all(path.is_file() and path.stat().st_size == sizes[path.name] for path in wanted)
     )
 
@@ -326,7 +328,9 @@ def _unpack(members: zipfile.ZipFile, kit: Kit, archive: Path, work: Path, quiet
                     f"noted {sha256[:12]}...): {CURE}; nothing was put in place"
                 )
             _check_weights(name, sha256, f"{archive}: {name}")
-    cache.keep(kit.pictures, lambda folder: _moved(work / "cache" / kit.pictures, folder / "set"))
+    cache.get_or_create(
+        kit.images, lambda folder: _moved(work / "cache" / kit.images, folder / "set")
+    )
     for path in _weights():
         if (work / "weights" / path.name).is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -376,7 +380,7 @@ def _contents(kit: Kit) -> str:
     weights = sum(name.startswith("weights/") for name in kit.files)
     books = sum(re.fullmatch(r"lessons/notebooks/[^/]+", name) is not None for name in kit.files)
     said = f"ImageNet weights of {weights}" if weights else "demo weights, no ImageNet weights"
-    return f"{books} lessons, pictures {kit.pictures}, {said}"
+    return f"{books} lessons, images {kit.images}, {said}"
 
 
 def _bar(quiet: bool, what: str, size_bytes: int) -> tqdm:

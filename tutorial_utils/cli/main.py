@@ -58,17 +58,17 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="say what this machine has")
     doctor.set_defaults(run=_doctor)
 
-    fetch = commands.add_parser("fetch", help="get pictures and weights into the caches now")
+    fetch = commands.add_parser("fetch", help="get images and weights into the caches now")
     fetch.set_defaults(run=_fetch)
 
     draw = commands.add_parser("draw", help="draw the set of ants and bees into a folder")
     draw.add_argument("folder", type=Path, help="gets train/{ants,bees} and val/{ants,bees}")
-    draw.add_argument("--seed", type=int, default=0, help="another seed, other pictures")
+    draw.add_argument("--seed", type=int, default=0, help="another seed, other images")
     draw.set_defaults(run=_draw)
 
     cache = commands.add_parser("cache", help="list what the cache holds, or clear it")
     cache.add_argument("--clear", action="store_true", help="delete the kept features")
-    cache.add_argument("--all", action="store_true", help="with --clear: the pictures too")
+    cache.add_argument("--all", action="store_true", help="with --clear: the images too")
     cache.set_defaults(run=_cache)
 
     kit = commands.add_parser("kit", help="pack what a class without a network needs")
@@ -107,12 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     sweep.set_defaults(run=_sweep)
 
-    predict = commands.add_parser(
-        "predict", help="say what is on pictures, by a model of lesson 12"
-    )
+    predict = commands.add_parser("predict", help="say what is on images, by a model of lesson 12")
     predict.add_argument("model", type=Path, help="a .safetensors file that lesson 12 saved")
     predict.add_argument(
-        "pictures", nargs="+", metavar="PICTURE", help="files, or folders with pictures in them"
+        "images", nargs="+", metavar="IMAGE", help="files, or folders with images in them"
     )
     predict.add_argument(
         "--top", type=_count, default=1, metavar="K", help="name the K most probable classes"
@@ -148,9 +146,9 @@ def _doctor(options: argparse.Namespace) -> int:
 def _fetch(options: argparse.Namespace) -> int:
     from tutorial_utils import data, models
 
-    pictures = data.load("auto")
+    images = data.load("auto")
     kinds = [models.find_weights(arch, "auto").kind for arch in models.ARCHS]
-    if pictures.origin == "drawn" or "demo" in kinds:
+    if images.origin == "synthetic" or "demo" in kinds:
         print("not everything could be fetched; the lessons run with what is named above")
     return 0
 
@@ -162,7 +160,7 @@ def _draw(options: argparse.Namespace) -> int:
 
     if options.folder.exists() and any(options.folder.iterdir()):
         raise ValueError(f"{options.folder} is not empty; name a new folder, nothing was written")
-    with tqdm(total=397, unit="picture") as bar:
+    with tqdm(total=397, unit="image") as bar:
         synthetic.write(
             options.folder, seed=options.seed, progress=lambda done, total: bar.update()
         )
@@ -268,7 +266,7 @@ def _predict(options: argparse.Namespace) -> int:
     model = classifier.load(options.model)
     show = _printer(options, min(options.top, len(model.classes)))
     failed = 0
-    for found in classifier.predict_files(model, classifier.expand(options.pictures)):
+    for found in classifier.predict_files(model, classifier.expand(options.images)):
         if found.problem is None:
             show(str(found.path), model.top(found.probabilities, options.top))
         else:
@@ -282,7 +280,7 @@ def _predict(options: argparse.Namespace) -> int:
 def _printer(
     options: argparse.Namespace, top: int
 ) -> Callable[[str, list[tuple[str, float]]], None]:
-    """Return what prints the classes of one picture, in the form that was asked for."""
+    """Return what prints the classes of one image, in the form that was asked for."""
     if options.csv:
         rows = csv.writer(sys.stdout, lineterminator="\n")
         ranks = [f"_{rank}" if rank > 1 else "" for rank in range(1, top + 1)]

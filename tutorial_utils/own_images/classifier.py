@@ -1,7 +1,7 @@
 """A classifier of your own in one file: save it, load it, ask it, hand it to other programs.
 
 A classifier is a pretrained backbone with a light head (dropout, one dense layer), the names of
-its classes, and how it wants its pictures. `save` writes all of it into one safetensors file, which
+its classes, and how it wants its images. `save` writes all of it into one safetensors file, which
 holds numbers and texts and no program. `load` reads such a file, and refuses any other with the
 reason. `export_onnx` writes its twin for programs that know nothing of PyTorch.
 
@@ -40,7 +40,7 @@ from tutorial_utils._support.files import replace_file
 
 FORMAT = "tutorial_utils.classifier"  # stored in learners' files: never change it
 VERSION = "1"  # raise it when older code could not read the file
-FEATURES = {"alexnet": 9216, "vgg16": 25088}  # values that the backbone gives for a picture
+FEATURES = {"alexnet": 9216, "vgg16": 25088}  # values that the backbone gives for an image
 LEAST_SIDE = {"alexnet": 63, "vgg16": 32}  # pixels that its convolutions need
 MOST_SIDE = 2048
 MOST_CLASSES = 10_000
@@ -53,7 +53,7 @@ PICKLE = re.compile(rb"\x80[\x01-\x05]|c[\w.]+\n[\w.]+\n|[(\]}][dlt]?[pq]")
 KINDS = (
     (re.compile(rb"PK\x03\x04"), "a zip archive"),
     (re.compile(rb"\x08[\x03-\x14]\x12"), "an ONNX model, which is for other programs"),
-    (re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|BM|II\*\0|MM\0\*|RIFF....WEBP", re.S), "a picture"),
+    (re.compile(rb"\x89PNG|\xff\xd8\xff|GIF8|BM|II\*\0|MM\0\*|RIFF....WEBP", re.S), "an image"),
     (re.compile(rb"\x89HDF"), "an HDF5 file, such as Keras writes"),
     (re.compile(rb"\x93NUMPY"), "an array of NumPy"),
     (re.compile(rb"\x1f\x8b|BZh|7z\xbc\xaf|\xfd7zXZ"), "a compressed file"),
@@ -67,7 +67,7 @@ class Classifier:
     Attributes:
         arch: one of `models.ARCHS`.
         classes: the class names, in the order of the logits.
-        preset: turns a PIL picture into the (3, H, W) float32 tensor wanted.
+        preset: turns a PIL image into the (3, H, W) float32 tensor wanted.
         network: `backbone`, (N, 3, H, W) to (N, D), and `head`, (N, D) to logits (N, K).
     """
 
@@ -86,11 +86,11 @@ class Classifier:
         """The layers to train, (N, D) to logits (N, K)."""
         return self.network.head
 
-    def logits(self, pictures: Tensor, *, device: str | torch.device = "cpu") -> Tensor:
-        """Score pictures in evaluation mode, in float32 and without gradients.
+    def logits(self, images: Tensor, *, device: str | torch.device = "cpu") -> Tensor:
+        """Score images in evaluation mode, in float32 and without gradients.
 
         Args:
-            pictures: (N, 3, H, W) float32, as `preset` makes them.
+            images: (N, 3, H, W) float32, as `preset` makes them.
             device: where to compute; the network goes there and remains there.
 
         Returns:
@@ -99,13 +99,13 @@ class Classifier:
         modes = {module: module.training for module in self.network.modules()}
         try:
             with torch.no_grad():
-                return self.network.to(device).eval()(pictures.to(device)).cpu()
+                return self.network.to(device).eval()(images.to(device)).cpu()
         finally:
             for module, mode in modes.items():
                 module.training = mode
 
     def top(self, probabilities: Tensor, count: int = 1) -> list[tuple[str, float]]:
-        """Return the most probable classes of one picture, (K,), the most probable first."""
+        """Return the most probable classes of one image, (K,), the most probable first."""
         values, places = probabilities.topk(min(count, len(self.classes)))
         names = [self.classes[place] for place in places.tolist()]
         return list(zip(names, values.tolist(), strict=True))
@@ -269,10 +269,10 @@ def _checked_names(names: Sequence[str]) -> tuple[str, ...]:
 def _checked_preset(size: dict, arch: str) -> ImageClassification:
     crop, resize = size["crop"], size["resize"]
     if not all(isinstance(side, int) for side in (crop, resize)):
-        raise ValueError(f"the picture's size is {crop!r} and {resize!r}, not whole numbers")
+        raise ValueError(f"the image's size is {crop!r} and {resize!r}, not whole numbers")
     if not LEAST_SIDE[arch] <= crop <= resize <= MOST_SIDE:
         raise ValueError(
-            f"the picture's size is {crop} of {resize} pixels; allowed for this network are "
+            f"the image's size is {crop} of {resize} pixels; allowed for this network are "
             f"{LEAST_SIDE[arch]} to {MOST_SIDE}"
         )
     mean, std = (tuple(map(float, size[name])) for name in ("mean", "std"))
@@ -366,9 +366,9 @@ def _empty(arch: str, classes: int) -> nn.Sequential:
 
 
 def expand(paths: Iterable[str | Path]) -> Iterator[Path]:
-    """Yield files as they are, and for a folder the pictures in it, by name, hidden ones left out.
+    """Yield files as they are, and for a folder the images in it, by name, hidden ones left out.
 
-    A folder without pictures is yielded itself, so that `predict_files` says so.
+    A folder without images is yielded itself, so that `predict_files` says so.
     """
     for path in map(Path, paths):
         found = []
@@ -388,12 +388,12 @@ def predict_files(
     batch_size: int = 16,
     device: str | torch.device = "cpu",
 ) -> Iterator[Prediction]:
-    """Predict pictures, whatever some of them are: one that cannot be read stops no other.
+    """Predict images, whatever some of them are: one that cannot be read stops no other.
 
     Args:
         classifier: from `build` or `load`.
         paths: files, see `expand` for folders.
-        batch_size: pictures that go through the network at once.
+        batch_size: images that go through the network at once.
         device: where to compute.
 
     Yields:
@@ -407,7 +407,7 @@ def predict_files(
     waiting: list[tuple[Path, Tensor | str]] = []
     for path in map(Path, paths):
         waiting.append((path, _prepared(classifier.preset, path)))
-        if sum(isinstance(picture, Tensor) for _, picture in waiting) == batch_size:
+        if sum(isinstance(image, Tensor) for _, image in waiting) == batch_size:
             yield from _predict(classifier, waiting, device)
             waiting = []
     yield from _predict(classifier, waiting, device)
@@ -416,36 +416,36 @@ def predict_files(
 def _predict(
     classifier: Classifier, waiting: list[tuple[Path, Tensor | str]], device: str | torch.device
 ) -> Iterator[Prediction]:
-    pictures = [picture for _, picture in waiting if isinstance(picture, Tensor)]
+    images = [image for _, image in waiting if isinstance(image, Tensor)]
     rows = iter(())
-    if pictures:
-        rows = iter(classifier.logits(torch.stack(pictures), device=device).softmax(dim=1))
-    for path, picture in waiting:
-        if isinstance(picture, Tensor):
+    if images:
+        rows = iter(classifier.logits(torch.stack(images), device=device).softmax(dim=1))
+    for path, image in waiting:
+        if isinstance(image, Tensor):
             yield Prediction(path, next(rows))
         else:
-            yield Prediction(path, None, picture)
+            yield Prediction(path, None, image)
 
 
 def _prepared(preset: ImageClassification, path: Path) -> Tensor | str:
-    """Return a picture as the network wants it, or why that cannot be."""
+    """Return an image as the network wants it, or why that cannot be."""
     if path.is_dir():
-        return "a folder without pictures"
+        return "a folder without images"
     try:
         with warnings.catch_warnings(action="ignore"):  # what matters is in the reason
-            picture = data.open_picture(path)
-            return _too_long(preset, picture) or preset(picture)
+            image = data.open_image(path)
+            return _too_long(preset, image) or preset(image)
     except FileNotFoundError:
         return "there is no such file"
     except (OSError, ValueError) as error:
         return image_files.reason(error.__cause__ or error)
 
 
-def _too_long(preset: ImageClassification, picture: Image.Image) -> str | None:
-    """Refuse a picture that its resizing, which keeps the proportions, would blow up."""
-    width, height = picture.size
-    short, long = sorted(picture.size)
-    if long * preset.resize_size[0] ** 2 > short * data.MAX_PIXELS:
+def _too_long(preset: ImageClassification, image: Image.Image) -> str | None:
+    """Refuse an image that its resizing, which keeps the proportions, would blow up."""
+    width, height = image.size
+    short, long = sorted(image.size)
+    if long * preset.resize_size[0] ** 2 > short * image_files.MAX_PIXELS:
         return f"{width} x {height} pixels, too long and narrow"
     return None
 
@@ -474,9 +474,9 @@ class _Pool(nn.Module):
 
 
 def export_onnx(classifier: Classifier, path: str | Path) -> Path:
-    """Write a classifier as ONNX, in one file, for any number of pictures at once.
+    """Write a classifier as ONNX, in one file, for any number of images at once.
 
-    The input is `pictures`, (N, 3, H, W) float32 as the preset makes them; the output `logits`,
+    The input is `images`, (N, 3, H, W) float32 as the preset makes them; the output `logits`,
     (N, K). The class names and the preset are in the model's metadata, as JSON.
 
     Raises:
@@ -492,7 +492,7 @@ def export_onnx(classifier: Classifier, path: str | Path) -> Path:
         program = torch.onnx.export(
             _for_export(classifier, example),
             (example,),
-            input_names=["pictures"],
+            input_names=["images"],
             output_names=["logits"],
             dynamic_shapes=({0: torch.export.Dim("batch")},),
             dynamo=True,
@@ -522,30 +522,30 @@ def _for_export(classifier: Classifier, example: Tensor) -> nn.Sequential:
     return layers.eval()
 
 
-def onnx_logits(path: str | Path, pictures: Tensor, *, batch_size: int = 32) -> Tensor:
-    """Score pictures by onnxruntime, in which there is no PyTorch.
+def onnx_logits(path: str | Path, images: Tensor, *, batch_size: int = 32) -> Tensor:
+    """Score images by onnxruntime, in which there is no PyTorch.
 
     Args:
         path: an ONNX file that `export_onnx` wrote.
-        pictures: (N, 3, H, W) float32.
-        batch_size: pictures at once.
+        images: (N, 3, H, W) float32.
+        batch_size: images at once.
 
     Returns:
         (N, K) float32.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is no ONNX model with one input of such pictures.
+        ValueError: if it is no ONNX model with one input of such images.
     """
     session = _session(path)
-    name, values = session.get_inputs()[0].name, pictures.detach().cpu().float().numpy()
+    name, values = session.get_inputs()[0].name, images.detach().cpu().float().numpy()
     parts = []
     for start in range(0, len(values), batch_size):
         try:
             parts.append(session.run(["logits"], {name: values[start : start + batch_size]})[0])
         except Exception as error:  # onnxruntime has its own kinds of errors
             raise ValueError(
-                f"{path} does not take pictures of shape {tuple(values.shape)}: {error}"
+                f"{path} does not take images of shape {tuple(values.shape)}: {error}"
             ) from error
     return torch.from_numpy(np.concatenate(parts))
 
@@ -563,15 +563,15 @@ def onnx_classes(path: str | Path) -> tuple[str, ...]:
     return tuple(json.loads(notes["classes"]))
 
 
-def compare(classifier: Classifier, path: str | Path, pictures: Tensor) -> float:
+def compare(classifier: Classifier, path: str | Path, images: Tensor) -> float:
     """Return the largest difference of any logit between a classifier and its ONNX twin.
 
     Args:
         classifier: the one that was exported.
         path: its twin, from `export_onnx`.
-        pictures: (N, 3, H, W) float32, N of 1 or more.
+        images: (N, 3, H, W) float32, N of 1 or more.
     """
-    difference = classifier.logits(pictures) - onnx_logits(path, pictures)
+    difference = classifier.logits(images) - onnx_logits(path, images)
     return float(difference.abs().max())
 
 

@@ -1,7 +1,7 @@
-"""Pictures of your own: any number of classes from any folder, looked through one by one.
+"""Images of your own: any number of classes from any folder, looked through one by one.
 
 `read` takes one folder per class, `train` and `val` with such folders within, or a
-`manifest.csv`, and tells which files cannot be used and why. What it saw of each picture is kept
+`manifest.csv`, and tells which files cannot be used and why. What it saw of each image is kept
 for `splits`, which finds those that are nearly the same.
 
 Sources:
@@ -34,10 +34,10 @@ from tutorial_utils._support import downloads, image_files
 
 MANIFEST = "manifest.csv"
 WANTED = (
-    "wanted is one folder per class with pictures in it; or train and val, with such folders in "
+    "wanted is one folder per class with images in it; or train and val, with such folders in "
     f"each; or a {MANIFEST} with the columns file and class"
 )
-# What systems and programs leave behind; nobody means these as classes or pictures.
+# What systems and programs leave behind; nobody means these as classes or images.
 JUNK = frozenset(
     {"__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN", "System Volume Information"}
     | {"lost+found", "Thumbs.db", "desktop.ini"}
@@ -48,16 +48,16 @@ SPLIT_WORDS = frozenset(
 )
 
 WORKERS = min(4, os.cpu_count() or 1)  # Pillow decodes without Python's lock
-LEAST_SIDE = 32  # pixels of the reduced picture that the hash is made of
+LEAST_SIDE = 32  # pixels of the reduced image that the hash is made of
 PLAIN = 100  # half of the hash's waves are below a tenth of a grey level, in units of `dctn`
 
 
 class Look(NamedTuple):
-    """What a picture looks like, in short.
+    """What an image looks like, in short.
 
     Attributes:
         bits: (64,) bool, the perceptual hash.
-        colours: (8, 8, 3) uint8, the picture at that size, if it is so plain that its hash says
+        colours: (8, 8, 3) uint8, the image at that size, if it is so plain that its hash says
             nothing; else None.
     """
 
@@ -65,8 +65,8 @@ class Look(NamedTuple):
     colours: np.ndarray | None
 
 
-class PictureList(data.ImageFolder):
-    """An `ImageFolder` of pictures that are listed one by one, wherever they lie."""
+class ImageList(data.ImageFolder):
+    """An `ImageFolder` of images that are listed one by one, wherever they lie."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class PictureList(data.ImageFolder):
         least_side: int | None,
     ) -> None:
         self._classes, self._listed = classes, listed
-        opened = functools.partial(data.open_picture, least_side=least_side)
+        opened = functools.partial(data.open_image, least_side=least_side)
         super().__init__(root, transform, loader=opened)
         self.least_side = least_side
 
@@ -92,14 +92,14 @@ class PictureList(data.ImageFolder):
 
 @dataclass(frozen=True)
 class Collection:
-    """Pictures of some classes, looked through.
+    """Images of some classes, looked through.
 
     Attributes:
         root: the folder.
-        files: the readable pictures, in the order of their paths within the folder.
+        files: the readable images, in the order of their paths within the folder.
         labels: the label of each, an index into `classes`.
         classes: the class names in alphabetical order, in Unicode's composed form (NFC).
-        problems: files that should be pictures and cannot be used, each with the reason.
+        problems: files that should be images and cannot be used, each with the reason.
         odd: what was passed over or looks strange, each with the reason; hidden files are not in
             it.
         given: "train" or "val" for each file where the folder comes with a split, else None.
@@ -116,7 +116,7 @@ class Collection:
     looks: tuple[Look, ...] | None = field(default=None, repr=False, compare=False)
 
     def counts(self) -> dict[str, int]:
-        """Return how many readable pictures each class has."""
+        """Return how many readable images each class has."""
         found = Counter(self.labels)
         return {name: found[label] for label, name in enumerate(self.classes)}
 
@@ -126,51 +126,51 @@ class Collection:
         transform: Callable | None = None,
         *,
         least_side: int | None = None,
-    ) -> PictureList:
-        """Return some of the pictures as a data set of (picture, label).
+    ) -> ImageList:
+        """Return some of the images as a data set of (image, label).
 
         Args:
             indices: which, in this order, as `splits.split` gives them; None for all.
-            transform: turns a PIL picture into what the network wants; None leaves PIL pictures.
+            transform: turns a PIL image into what the network wants; None leaves PIL images.
             least_side: decode a JPEG to a half, a quarter or an eighth of its size, as long as no
                 side has fewer pixels than this.
 
         Raises:
-            ValueError: if an index is not one of a picture, or `least_side` no whole number from 1.
+            ValueError: if an index is not one of an image, or `least_side` no whole number from 1.
         """
         chosen = list(range(len(self.files)) if indices is None else indices)
         for index in chosen:
             if not _whole(index) or not 0 <= index < len(self.files):
                 raise ValueError(
-                    f"there is no picture {index!r}: indices are whole numbers from 0 to "
+                    f"there is no image {index!r}: indices are whole numbers from 0 to "
                     f"{len(self.files) - 1}, such as splits.split(collection).train"
                 )
         if least_side is not None and (not _whole(least_side) or least_side < 1):
             raise ValueError(f"least_side must be a whole number from 1, not {least_side!r}")
         listed = [(str(self.files[i]), self.labels[i]) for i in map(int, chosen)]
-        return PictureList(self.root, self.classes, listed, transform, least_side)
+        return ImageList(self.root, self.classes, listed, transform, least_side)
 
     def name(self, index: int) -> str:
-        """Return a picture's path within the folder, with slashes on every system."""
+        """Return an image's path within the folder, with slashes on every system."""
         return self.files[index].relative_to(self.root).as_posix()
 
 
 def read(folder: str | Path, *, quiet: bool = False) -> Collection:
-    """Look through a folder of pictures, opening every one, and say in one line what it holds.
+    """Look through a folder of images, opening every one, and say in one line what it holds.
 
     The classes are the folders directly in it; or those in its `train` and `val`, which are then
     kept as the split; or what a `manifest.csv` says: UTF-8, the columns `file` (a path within the
     folder) and `class` (any text), and `split` (train or val) where there is one.
 
     Args:
-        folder: where the pictures are.
+        folder: where the images are.
         quiet: print nothing.
 
     Raises:
         FileNotFoundError: if there is no such folder.
         NotADirectoryError: if it is a file.
         ValueError: if the layout is not one of these, there are fewer than two classes, a class
-            has no picture that can be used, or the manifest names a file outside the folder.
+            has no image that can be used, or the manifest names a file outside the folder.
     """
     root = Path(folder).expanduser().absolute()
     _check_folder(root)
@@ -224,7 +224,7 @@ def _check_folder(root: Path) -> None:
 
 
 def _from_folders(root: Path) -> _Listing:
-    """List the pictures of a folder without a manifest."""
+    """List the images of a folder without a manifest."""
     folders = _folders(root)
     splits = {"train", "val"} <= set(folders)
     listing = _Listing([], [], splits)
@@ -250,14 +250,14 @@ def _list(root: Path, base: Path, side: str | None, listing: _Listing) -> None:
         if label in names:
             raise ValueError(
                 f"two folders of {root / base} are both named {label!r}, written in different "
-                f"Unicode forms: put their pictures into one"
+                f"Unicode forms: put their images into one"
             )
         names.add(label)
         files = list(_files(root, base / name, listing.odd))
         others = [path for path in files if path.suffix.lower() not in IMG_EXTENSIONS]
         if len(others) == len(files):
             raise ValueError(
-                f"the class folder {(base / name).as_posix()} of {root} holds no picture"
+                f"the class folder {(base / name).as_posix()} of {root} holds no image"
                 f"{_holds(others)}: put some into it ({', '.join(IMG_EXTENSIONS)}), or take it away"
             )
         left = set(others)
@@ -271,12 +271,12 @@ def _check_layout(root: Path, folders: list[str]) -> None:
     """Refuse folders whose names or nesting say that they are no classes."""
     if not folders:
         loose = [name for name in _visible(root) if Path(name).suffix.lower() in IMG_EXTENSIONS]
-        what = f"{len(loose)} pictures directly in it and no folders" if loose else "no folders"
+        what = f"{len(loose)} images directly in it and no folders" if loose else "no folders"
         raise ValueError(f"{root} holds {what}; {WANTED}")
     splits = [
         name
         for name in folders
-        if name.lower() in SPLIT_WORDS and _folders(root / name) and not _pictures(root / name)
+        if name.lower() in SPLIT_WORDS and _folders(root / name) and not _images(root / name)
     ]
     if splits:
         raise ValueError(
@@ -284,25 +284,25 @@ def _check_layout(root: Path, folders: list[str]) -> None:
             f"one needs folders named train and val, both; {WANTED}"
         )
     inner = root / folders[0]
-    if len(folders) == 1 and not _pictures(inner) and len(_folders(inner)) > 1:
+    if len(folders) == 1 and not _images(inner) and len(_folders(inner)) > 1:
         raise ValueError(f"{root} holds a single folder. Did you mean {inner}? If not: {WANTED}")
     _check_nested(root, folders)
 
 
 def _check_nested(root: Path, folders: list[str]) -> None:
-    """Refuse class folders that hold folders of the same names, and pictures only in those."""
+    """Refuse class folders that hold folders of the same names, and images only in those."""
     inner = Counter(name for folder in folders for name in _folders(root / folder))
     shared = sorted(name for name, count in inner.items() if count > 1)
-    if shared and not any(_pictures(root / folder) for folder in folders):
+    if shared and not any(_images(root / folder) for folder in folders):
         raise ValueError(
-            f"the folders of {root} ({_few(folders)}) hold no pictures themselves, but folders of "
+            f"the folders of {root} ({_few(folders)}) hold no images themselves, but folders of "
             f"the same names ({_few(shared)}), so that it is not clear which are the classes; "
             f"{WANTED}"
         )
 
 
-def _pictures(folder: Path) -> bool:
-    """Tell whether a picture lies directly in a folder."""
+def _images(folder: Path) -> bool:
+    """Tell whether an image lies directly in a folder."""
     return any(Path(name).suffix.lower() in IMG_EXTENSIONS for name in _visible(folder))
 
 
@@ -348,7 +348,7 @@ def _holds(files: list[Path]) -> str:
 
 
 def _from_manifest(root: Path) -> _Listing:
-    """List the pictures that `manifest.csv` names."""
+    """List the images that `manifest.csv` names."""
     rows = _rows(root)
     splits = "split" in rows[0][1]
     entries, seen = [], {}
@@ -394,7 +394,7 @@ def _rows(root: Path) -> list[tuple[int, dict[str, str]]]:
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num} of {MANIFEST} is not CSV: {error}") from None
     if not rows:
-        raise ValueError(f"{MANIFEST} names no file: give one line per picture under the header")
+        raise ValueError(f"{MANIFEST} names no file: give one line per image under the header")
     return rows
 
 
@@ -422,13 +422,13 @@ def _inside(root: Path, file: str, line: str) -> Path:
     form = next((form for form in forms if os.path.exists(root / form)), forms[1])
     if not Path(os.path.realpath(root / form)).is_relative_to(os.path.realpath(root)):
         raise ValueError(
-            f"{line} names {file!r}, which a link leads out of the folder: copy the picture into it"
+            f"{line} names {file!r}, which a link leads out of the folder: copy the image into it"
         )
     return Path(form)
 
 
 def _unlisted(root: Path, listed: set[Path]) -> list[str]:
-    """Say which pictures of the folder the manifest does not name."""
+    """Say which images of the folder the manifest does not name."""
     found = [path for path in _files(root, Path(), []) if path.suffix.lower() in IMG_EXTENSIONS]
     left = [_shown(path) for path in found if path not in listed]
     return [f"{_few(left)}: not named in {MANIFEST}"] if left else []
@@ -474,13 +474,13 @@ def _check_classes(root: Path, entries: list[_Entry]) -> None:
 def _check_left(
     root: Path, entries: list[_Entry], readable: list[_Entry], problems: list[data.Problem]
 ) -> None:
-    """Check that no class has lost all its pictures to problems."""
+    """Check that no class has lost all its images to problems."""
     left = {(entry.label, entry.split) for entry in readable}
     for label, side in sorted({(entry.label, entry.split) for entry in entries} - left):
         paths = {Path(_shown(e.path)) for e in entries if (e.label, e.split) == (label, side)}
         where = f" in {side}" if side else ""
         raise ValueError(
-            f"no picture of the class {label!r}{where} of {root} can be used: "
+            f"no image of the class {label!r}{where} of {root} can be used: "
             f"{_reasons([problem for problem in problems if problem.path in paths])}. Replace "
             f"them, or take the class away"
         )
@@ -507,7 +507,7 @@ def _line(found: Collection) -> str:
     each = ", ".join(f"{name} {count}" for name, count in counts.items())
     if len(counts) > 8:
         each = f"{min(counts.values())} to {max(counts.values())} each"
-    line = f"pictures: {len(found.files)} of {len(counts)} classes ({each})"
+    line = f"images: {len(found.files)} of {len(counts)} classes ({each})"
     if found.given is not None:
         sides = Counter(found.given)
         line += f", split as given: {sides['train']} train, {sides['val']} val"
@@ -519,13 +519,13 @@ def _line(found: Collection) -> str:
     return line
 
 
-# Looking at the pictures.
+# Looking at the images.
 
 
 def _look_through(root: Path, entries: list[_Entry], quiet: bool) -> list[Look | str]:
-    """Look at every picture; a text where one cannot be used, the reason."""
+    """Look at every image; a text where one cannot be used, the reason."""
     found = []
-    bar = downloads.progress_bar(quiet, total=len(entries), desc="looking", unit="picture")
+    bar = downloads.progress_bar(quiet, total=len(entries), desc="looking", unit="image")
     with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(WORKERS) as pool, bar:
         jobs = pool.map(lambda entry: _try(root, entry.path), entries)
         with contextlib.closing(jobs):  # an interrupt cancels those that are still to come
@@ -536,7 +536,7 @@ def _look_through(root: Path, entries: list[_Entry], quiet: bool) -> list[Look |
 
 
 def _try(root: Path, file: Path) -> Look | str:
-    """Look at a picture, or say why it cannot be used."""
+    """Look at an image, or say why it cannot be used."""
     path = root / file
     if _shown(file) != file.as_posix():
         return "its name is not Unicode: rename it"
@@ -549,16 +549,16 @@ def _try(root: Path, file: Path) -> Look | str:
 
 
 def look(path: Path) -> Look:
-    """Decode a picture, as small as will do, and keep what `splits.duplicates` compares."""
+    """Decode an image, as small as will do, and keep what `splits.duplicates` compares."""
     import imagehash
     from scipy.fft import dctn
 
-    picture = data.open_picture(path, least_side=LEAST_SIDE)
-    grey = picture.convert("L").resize((32, 32), Image.Resampling.LANCZOS)
+    image = data.open_image(path, least_side=LEAST_SIDE)
+    grey = image.convert("L").resize((32, 32), Image.Resampling.LANCZOS)
     waves = dctn(np.asarray(grey, dtype=np.float32))[:8, :8].ravel()[1:]
     plain = np.median(np.abs(waves)) < PLAIN
-    colours = np.asarray(picture.resize((8, 8), Image.Resampling.BOX)) if plain else None
-    return Look(imagehash.phash(picture).hash.ravel(), colours)
+    colours = np.asarray(image.resize((8, 8), Image.Resampling.BOX)) if plain else None
+    return Look(imagehash.phash(image).hash.ravel(), colours)
 
 
 def _whole(value: object) -> bool:

@@ -1,6 +1,6 @@
-"""A split of pictures without leaks: near-duplicates are found, and stay on one side.
+"""A split of images without leaks: near-duplicates are found, and stay on one side.
 
-A picture that was trained on, in another size, would make the validation look better than it is.
+An image that was trained on, in another size, would make the validation look better than it is.
 `duplicates` finds the groups, `split` divides, the same share of every class.
 
 Sources:
@@ -26,19 +26,19 @@ from tutorial_utils.own_images import folders
 from tutorial_utils.own_images.folders import Collection, Look
 
 STEPS = 1000  # of the walk that looks for a split, where groups hold several classes
-SHADE = 4  # of 255, how far the colours of two plain pictures may lie apart
+SHADE = 4  # of 255, how far the colours of two plain images may lie apart
 
 
 @dataclass(frozen=True)
 class Split:
-    """Which pictures to train on and which to validate on.
+    """Which images to train on and which to validate on.
 
     Attributes:
         collection: what was split.
-        train: indices of the pictures to train on, ascending.
-        val: the same for validation; no picture is in both.
+        train: indices of the images to train on, ascending.
+        val: the same for validation; no image is in both.
         groups: near-duplicates, as `duplicates` returns them.
-        crossing: those of the groups that have pictures on both sides, which only a split that
+        crossing: those of the groups that have images on both sides, which only a split that
             was given can have.
     """
 
@@ -49,7 +49,7 @@ class Split:
     crossing: tuple[tuple[int, ...], ...] = ()
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Return how many pictures of each class are on each side."""
+        """Return how many images of each class are on each side."""
         sides = [
             Counter(self.collection.labels[i] for i in side) for side in (self.train, self.val)
         ]
@@ -71,32 +71,32 @@ class Split:
 
 
 def duplicates(collection: Collection, *, distance: int = 6) -> tuple[tuple[int, ...], ...]:
-    """Find groups of pictures that are nearly the same.
+    """Find groups of images that are nearly the same.
 
-    Two pictures are, if their perceptual hashes (the signs of 64 slow waves in the picture's
+    Two images are, if their perceptual hashes (the signs of 64 slow waves in the image's
     grey) differ in few bits: one file twice, another format, size, brightness, a small cut.
-    Mirrored, turned or strongly cut copies are not found. Pictures so plain that the waves are
+    Mirrored, turned or strongly cut copies are not found. Images so plain that the waves are
     noise, such as a white sheet, are compared by their colours instead. Groups are chained: two
-    pictures may be in one because a third is close to both.
+    images may be in one because a third is close to both.
 
     The default was chosen by trying. 99 photographs of the course were saved again at JPEG quality
     10 to 85, at half and a third of the size, as a square, in grey, with other brightness and
     contrast, blurred, with 1 % cut off each side: of each kind 98 to 100 % lie within 6 bits of
-    the original, 90 to 100 % within 4. Of different pictures, no pair of the 397 photographs is
+    the original, 90 to 100 % within 4. Of different images, no pair of the 397 photographs is
     closer than 12 bits, none of as many drawings closer than 10; of the 50 million pairs of Tiny
-    ImageNet's validation pictures none is within 6, and 5 are at 8, which do not resemble each
+    ImageNet's validation images none is within 6, and 5 are at 8, which do not resemble each
     other. Small drawings of one kind do: of scikit-learn's 1,797 digits, 6 bits chain 58 into one
     group. Give less for such a set.
 
     Args:
-        collection: the pictures, from `read`.
+        collection: the images, from `read`.
         distance: how many of the 64 bits may differ; the number that does is always even.
 
     Returns:
-        Groups of two or more indices, ascending; a picture is in one group at most.
+        Groups of two or more indices, ascending; an image is in one group at most.
 
     Raises:
-        ValueError: if `distance` is no whole number from 0 to 64, or a picture cannot be read.
+        ValueError: if `distance` is no whole number from 0 to 64, or an image cannot be read.
     """
     if not _whole(distance) or not 0 <= distance <= 64:
         raise ValueError(
@@ -126,7 +126,7 @@ def conflicts(
 ) -> tuple[tuple[int, ...], ...]:
     """Return those groups of near-duplicates that hold more than one class.
 
-    Where the pictures of such a group are one picture, a label is wrong.
+    Where the images of such a group are one image, a label is wrong.
     """
     return tuple(tuple(group) for group in groups if len({collection.labels[i] for i in group}) > 1)
 
@@ -134,21 +134,21 @@ def conflicts(
 def split(
     collection: Collection, *, val_percent: int = 30, seed: int = 0, distance: int = 6
 ) -> Split:
-    """Divide the pictures: the same share of every class, near-duplicates on the same side.
+    """Divide the images: the same share of every class, near-duplicates on the same side.
 
     Where the folder came with a split, that one is kept, whatever `val_percent` and `seed` say,
     and the near-duplicates across it are reported. The drawing depends on the seed and on each
-    picture's path within the folder alone: neither the order of the files nor a library's version
+    image's path within the folder alone: neither the order of the files nor a library's version
     changes it.
 
     Args:
-        collection: the pictures, from `read`.
-        val_percent: how many of 100 pictures of each class are for validation.
+        collection: the images, from `read`.
+        val_percent: how many of 100 images of each class are for validation.
         seed: another seed, another split.
         distance: see `duplicates`.
 
     Raises:
-        ValueError: if a class cannot have a picture on both sides, or a number is not allowed.
+        ValueError: if a class cannot have an image on both sides, or a number is not allowed.
     """
     if not _whole(val_percent) or not 1 <= val_percent <= 99:
         raise ValueError(f"val_percent must be a whole number from 1 to 99, not {val_percent!r}")
@@ -170,7 +170,7 @@ def split(
 
 
 def _pairs(looks: Sequence[Look], distance: int) -> Iterator[tuple[int, int]]:
-    """Yield the pairs of pictures that are nearly the same."""
+    """Yield the pairs of images that are nearly the same."""
     from scipy.spatial.distance import cdist
 
     plain = np.array([i for i, look in enumerate(looks) if look.colours is not None], dtype=int)
@@ -204,7 +204,7 @@ def _near(
 
 class _Unit(NamedTuple):
     members: tuple[int, ...]
-    order: int  # drawn from the seed and the pictures' names
+    order: int  # drawn from the seed and the images' names
 
 
 def _given(collection: Collection, groups: tuple[tuple[int, ...], ...]) -> Split:
@@ -231,7 +231,7 @@ def _units(collection: Collection, groups: tuple[tuple[int, ...], ...], seed: in
 
 
 def _check_units(collection: Collection, units: list[_Unit], distance: int) -> None:
-    """Check that every class has two pictures that may go to different sides."""
+    """Check that every class has two images that may go to different sides."""
     independent = Counter(
         label for unit in units for label in {collection.labels[i] for i in unit.members}
     )
@@ -239,20 +239,20 @@ def _check_units(collection: Collection, units: list[_Unit], distance: int) -> N
         label = collection.classes.index(name)
         if count == 1:
             raise ValueError(
-                f"the class {name!r} has a single picture, and two at least are needed, one to "
+                f"the class {name!r} has a single image, and two at least are needed, one to "
                 f"train on and one to validate on: add some, or take the class away"
             )
         if independent[label] < 2:
             less = f", or give a distance below {distance} if they are not" if distance else ""
             raise ValueError(
-                f"the class {name!r} has {count} pictures, but they are near-duplicates of each "
-                f"other: {independent[label]} independent picture, and two at least are needed, "
+                f"the class {name!r} has {count} images, but they are near-duplicates of each "
+                f"other: {independent[label]} independent image, and two at least are needed, "
                 f"one to train on and one to validate on. Add others, or take the class away{less}"
             )
 
 
 def _draw(units: list[_Unit], labels: Sequence[int], val_percent: int) -> set[int]:
-    """Choose the pictures for validation."""
+    """Choose the images for validation."""
     total = Counter(labels)
     target = {c: min(max((n * val_percent + 50) // 100, 1), n - 1) for c, n in total.items()}
     room = {"val": Counter(target), "train": Counter({c: total[c] - target[c] for c in total})}
@@ -271,7 +271,7 @@ def _draw(units: list[_Unit], labels: Sequence[int], val_percent: int) -> set[in
 
 
 def _mend(units: list[_Unit], labels: Sequence[int], val: set[int]) -> set[int]:
-    """Move units until no class lacks a picture on one side.
+    """Move units until no class lacks an image on one side.
 
     Where a group holds several classes, a move may empty another class's side: then it is a walk,
     of which one step in three goes anywhere, and which gives up in the end.
@@ -300,7 +300,7 @@ def _mend(units: list[_Unit], labels: Sequence[int], val: set[int]) -> set[int]:
 
 
 def _check_sides(found: Split) -> None:
-    """Check that every class has a picture on both sides."""
+    """Check that every class has an image on both sides."""
     why = (
         "its near-duplicates are in other classes too, and a group stays together. Look at "
         "conflicts(collection, duplicates(collection)) and take out what is in the wrong class"
@@ -309,7 +309,7 @@ def _check_sides(found: Split) -> None:
         for side, count in sides.items():
             if count == 0:
                 raise ValueError(
-                    f"the class {name!r} would have no picture in {side}: "
+                    f"the class {name!r} would have no image in {side}: "
                     f"{'the split that came with it gives none' if found.collection.given else why}"
                 )
 

@@ -54,9 +54,9 @@ def show(figure: Figure, alt: str, *, dpi: int = 80) -> None:
         raise ValueError(f"alt must describe the figure in a sentence, got {alt!r}")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight")
-    picture = Image.open(buffer).convert("RGB").quantize(192, dither=Image.Dither.NONE)
+    image = Image.open(buffer).convert("RGB").quantize(192, dither=Image.Dither.NONE)
     small = io.BytesIO()
-    picture.save(small, format="png", optimize=True)
+    image.save(small, format="png", optimize=True)
     coded = base64.b64encode(min(buffer.getvalue(), small.getvalue(), key=len)).decode()
     tag = f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{coded}">'
     display({"text/html": tag, "text/plain": f"[figure: {alt}]"}, raw=True)
@@ -69,30 +69,30 @@ def save(figure: Figure, path: Path | str, *, dpi: int = 100) -> None:
 
 
 def contact_sheet(
-    pictures: Sequence[Image.Image | np.ndarray],
+    images: Sequence[Image.Image | np.ndarray],
     captions: Sequence[str] | None = None,
     *,
     columns: int = 6,
     title: str = "",
     inches: float = 1.7,
 ) -> Figure:
-    """Draw pictures in a grid, each in a cell of the same size, with captions beneath.
+    """Draw images in a grid, each in a cell of the same size, with captions beneath.
 
     Args:
-        pictures: PIL images, or arrays (H, W, 3) of float in [0, 1].
-        captions: one for each picture.
+        images: PIL images, or arrays (H, W, 3) of float in [0, 1].
+        captions: one for each image.
         columns: how many side by side.
         title: of the whole sheet.
         inches: width of a cell.
     """
-    if not pictures:
-        raise ValueError("contact_sheet needs at least one picture, got none")
-    rows = -(-len(pictures) // columns)
+    if not images:
+        raise ValueError("contact_sheet needs at least one image, got none")
+    rows = -(-len(images) // columns)
     height = inches * (1.0 if captions is None else 1.22)
     figure = Figure(figsize=(columns * inches, rows * height + 0.4), layout="constrained")
-    for place, picture in enumerate(pictures):
+    for place, image in enumerate(images):
         axes = figure.add_subplot(rows, columns, place + 1)
-        axes.imshow(_thumbnail(picture))
+        axes.imshow(_thumbnail(image))
         axes.set_axis_off()
         if captions is not None:
             axes.set_title(captions[place], fontsize=8)
@@ -101,7 +101,7 @@ def contact_sheet(
     return figure
 
 
-def as_seen(batch: Tensor, preset) -> list[np.ndarray]:
+def denormalise(batch: Tensor, preset) -> list[np.ndarray]:
     """Undo the normalisation of `preset`, so that a person sees what the network is given.
 
     Args:
@@ -116,7 +116,7 @@ def as_seen(batch: Tensor, preset) -> list[np.ndarray]:
 
 
 def class_balance(counts: Mapping[str, Mapping[str, int]]) -> Figure:
-    """Draw the number of pictures of each class in each split as bars.
+    """Draw the number of images of each class in each split as bars.
 
     Args:
         counts: {split: {class: number}}.
@@ -131,14 +131,14 @@ def class_balance(counts: Mapping[str, Mapping[str, int]]) -> Figure:
         axes.bar_label(axes.bar(places, heights, width, label=name, **look))
     axes.set_xticks(np.arange(len(counts)) + 0.4 - width / 2, list(counts))
     axes.margins(y=0.12)
-    axes.set(title="How many pictures of each class", ylabel="pictures")
+    axes.set(title="How many images of each class", ylabel="images")
     axes.margins(y=0.1)
     axes.legend()
     return figure
 
 
 def sizes(by_class: Mapping[str, Sequence[tuple[int, int]]]) -> Figure:
-    """Draw the width and height of every picture as a point.
+    """Draw the width and height of every image as a point.
 
     Args:
         by_class: {class: [(width, height) in pixels, ...]}.
@@ -148,7 +148,7 @@ def sizes(by_class: Mapping[str, Sequence[tuple[int, int]]]) -> Figure:
         across, down = zip(*pairs, strict=True)
         axes.scatter(across, down, s=18, alpha=0.6, c=PALETTE[i], marker=MARKERS[i], label=name)
     axes.set(
-        title="Width and height of every picture", xlabel="width (pixels)", ylabel="height (pixels)"
+        title="Width and height of every image", xlabel="width (pixels)", ylabel="height (pixels)"
     )
     axes.legend()
     return figure
@@ -191,7 +191,7 @@ def architecture(table: pandas.DataFrame, *, title: str) -> Figure:
 
 
 _KIND_LOOKS = {
-    "picture": ("picture", GREY),
+    "image": ("image", GREY),
     "Conv2d": ("convolution", BLUE),
     "MaxPool2d": ("pooling", ORANGE),
     "AdaptiveAvgPool2d": ("pooling", ORANGE),
@@ -204,7 +204,7 @@ _WIDE, _TALL, _GAP, _SLANT = 10.4, 2.4, 0.1, 0.2  # inches; _SLANT is depth draw
 def _boxes(table: pandas.DataFrame) -> list[tuple[str, int, int]]:
     """Return (kind, channels, side in pixels) per box; the side of a dense layer is 0."""
     channels, side = table["input"].iloc[0][:2]
-    boxes = [("picture", channels, side)]
+    boxes = [("image", channels, side)]
     for row in table[table["kind"].isin(_KIND_LOOKS)].itertuples():
         if row.kind in ("Conv2d", "Linear") or row.input != row.output:
             shape = row.output if len(row.output) == 3 else (row.output[0], 0)
@@ -292,7 +292,7 @@ def stacked(panels: Mapping[str, pandas.DataFrame], *, title: str) -> Figure:
 
 
 def filters(weight: Tensor | Mapping[str, Tensor], *, title: str, columns: int = 16) -> Figure:
-    """Draw the filters of a first convolution as small colour pictures, each scaled by itself.
+    """Draw the filters of a first convolution as small colour images, each scaled by itself.
 
     Args:
         weight: (out, 3, kernel, kernel), or {name: such weights} to draw them side by side.
@@ -328,10 +328,10 @@ def _montage(weight: Tensor, columns: int) -> np.ndarray:
 
 
 def feature_maps(maps: Tensor, *, title: str, count: int = 16, columns: int = 8) -> Figure:
-    """Draw the strongest feature maps of one picture, bright where a filter answers.
+    """Draw the strongest feature maps of one image, bright where a filter answers.
 
     Args:
-        maps: (C, H, W) activations of one picture.
+        maps: (C, H, W) activations of one image.
         title: of the figure.
         count: how many, chosen by mean activation.
         columns: how many side by side.
@@ -390,7 +390,7 @@ def curves(histories: Mapping[str, pandas.DataFrame], *, title: str) -> Figure:
             for axes, what in zip(panels, ("loss", "accuracy"), strict=True):
                 values = frame[f"{split}_{what}"]
                 axes.plot(frame["epoch"], values, label=f"{name}, {shown}", **look)
-    panels[0].set(title="Loss", xlabel="epoch", ylabel="cross-entropy per picture")
+    panels[0].set(title="Loss", xlabel="epoch", ylabel="cross-entropy per image")
     panels[1].set(title="Accuracy", xlabel="epoch", ylabel="fraction right")
     for axes in panels:
         axes.grid(alpha=0.3)
@@ -405,7 +405,7 @@ def curves(histories: Mapping[str, pandas.DataFrame], *, title: str) -> Figure:
 
 
 def confusion(matrix: np.ndarray, classes: Sequence[str], *, title: str) -> Figure:
-    """Draw a confusion matrix; rows are what the pictures are, columns what the network said.
+    """Draw a confusion matrix; rows are what the images are, columns what the network said.
 
     Args:
         matrix: (K, K) counts.
@@ -423,7 +423,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], *, title: str) -> Figu
     turn = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
     axes.set_xticks(range(len(classes)), classes, **turn)
     axes.set_yticks(range(len(classes)), classes)
-    axes.set(title=title, xlabel="the network said", ylabel="the picture is")
+    axes.set(title=title, xlabel="the network said", ylabel="the image is")
     return figure
 
 
@@ -456,12 +456,12 @@ def comparison(rows: Sequence[Mapping], *, title: str) -> Figure:
 
 
 def bands(rows: Sequence[Mapping], *, title: str) -> Figure:
-    """Draw accuracy against the number of training pictures, a line a name, with intervals.
+    """Draw accuracy against the number of training images, a line a name, with intervals.
 
     Args:
-        rows: dicts with `name` (of the line), `pictures` (trained on), `accuracy`, and `low` and
+        rows: dicts with `name` (of the line), `images` (trained on), `accuracy`, and `low` and
             `high`, the ends of its 95% interval, drawn as a band; `least` and `most`, where there
-            are several seeds, as an upright bar; `share`, the fraction of all pictures, beneath
+            are several seeds, as an upright bar; `share`, the fraction of all images, beneath
             their number.
         title: of the figure.
 
@@ -472,23 +472,23 @@ def bands(rows: Sequence[Mapping], *, title: str) -> Figure:
         raise ValueError("bands needs at least one row to draw, got none")
     figure, axes = _axes(7.5, 4.2)
     for i, name in enumerate(dict.fromkeys(row["name"] for row in rows)):
-        line = sorted((r for r in rows if r["name"] == name), key=lambda r: r["pictures"])
+        line = sorted((r for r in rows if r["name"] == name), key=lambda r: r["images"])
         across, up, low, high = (
-            [row[key] for row in line] for key in ("pictures", "accuracy", "low", "high")
+            [row[key] for row in line] for key in ("images", "accuracy", "low", "high")
         )
         colour = PALETTE[i % 7]
         hatch = {"hatch": HATCHES[i % 4], "edgecolor": colour, "lw": 0.4}
         axes.fill_between(across, low, high, facecolor=to_rgb(colour) + (0.15,), **hatch)
         look = {"color": colour, "linestyle": LINES[i % 4], "marker": MARKERS[i % 4]}
         axes.plot(across, up, label=name, **look)
-        ranges = [(row["pictures"], row["least"], row["most"]) for row in line if "least" in row]
+        ranges = [(row["images"], row["least"], row["most"]) for row in line if "least" in row]
         if ranges:
             axes.vlines(*zip(*ranges, strict=True), color=colour, lw=3, alpha=0.7)
-    ticks = {row["pictures"]: f"\n{row['share']:.0%}" if "share" in row else "" for row in rows}
+    ticks = {row["images"]: f"\n{row['share']:.0%}" if "share" in row else "" for row in rows}
     axes.set_xscale("log")
     axes.minorticks_off()
     axes.set_xticks(list(ticks), [f"{count}{share}" for count, share in ticks.items()])
-    axes.set(title=title, xlabel="training pictures, log scale (band: 95% interval of one run)")
+    axes.set(title=title, xlabel="training images, log scale (band: 95% interval of one run)")
     axes.set_ylabel("validation accuracy (fraction right)")
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)  # covers no band
@@ -496,7 +496,7 @@ def bands(rows: Sequence[Mapping], *, title: str) -> Figure:
 
 
 def reliability(calibration, *, title: str) -> Figure:
-    """Draw how often a network is right against how sure it is, with the pictures in each bin.
+    """Draw how often a network is right against how sure it is, with the images in each bin.
 
     Args:
         calibration: what `evaluation.calibration` returned.
@@ -518,7 +518,7 @@ def reliability(calibration, *, title: str) -> Figure:
         ylabel="accuracy (fraction right)",
         ylim=(0, 1.02),
     )
-    lower.set(xlabel="how sure: the highest probability", ylabel="pictures", xlim=(0, 1))
+    lower.set(xlabel="how sure: the highest probability", ylabel="images", xlim=(0, 1))
     upper.legend(fontsize=8, loc="upper left")
     return figure
 
@@ -528,11 +528,11 @@ def _axes(width: float, height: float):
     return figure, figure.add_subplot()
 
 
-def _thumbnail(picture: Image.Image | np.ndarray, side: int = 320) -> Image.Image | np.ndarray:
-    if isinstance(picture, Image.Image) and max(picture.size) > side:
-        picture = picture.copy()
-        picture.thumbnail((side, side))
-    return picture
+def _thumbnail(image: Image.Image | np.ndarray, side: int = 320) -> Image.Image | np.ndarray:
+    if isinstance(image, Image.Image) and max(image.size) > side:
+        image = image.copy()
+        image.thumbnail((side, side))
+    return image
 
 
 def _short(value: float) -> str:
@@ -541,4 +541,4 @@ def _short(value: float) -> str:
     return f"{value:.3g}"
 
 
-from tutorial_utils.plots.heat_maps import overlay, rows, scatter  # noqa: E402, F401
+from tutorial_utils.plots.heat_maps import heat_overlay, image_rows, scatter  # noqa: E402, F401

@@ -1,6 +1,6 @@
 """The figures of what a network looks at. Every function returns a matplotlib Figure.
 
-`overlay` lays heat maps over their pictures, `rows` shows pictures beside those most alike,
+`overlay` lays heat maps over their images, `rows` shows images beside those most alike,
 `scatter` draws points in a plane by class. They are shown by `plots.show`, with its palette's
 habits: colours that colour-blind readers tell apart, and markers beside them.
 
@@ -18,15 +18,15 @@ from torch import Tensor
 
 from tutorial_utils.plots import MARKERS, PALETTE
 
-__all__ = ["overlay", "rows", "scatter"]
+__all__ = ["heat_overlay", "image_rows", "scatter"]
 
 GREY = np.array((0.299, 0.587, 0.114))  # how bright the eye finds red, green and blue
 OPACITY = 0.6
 EVERY_OWN = "share of the map's\nhighest heat"
 
 
-def overlay(
-    pictures: Sequence[np.ndarray],
+def heat_overlay(
+    images: Sequence[np.ndarray],
     maps: Tensor | np.ndarray,
     captions: Sequence[str],
     *,
@@ -35,35 +35,35 @@ def overlay(
     outlines: Tensor | np.ndarray | None = None,
     inches: float = 1.45,
 ) -> Figure:
-    """Draw pictures in a row, and below each the heat over its grey copy, with a colour bar.
+    """Draw images in a row, and below each the heat over its grey copy, with a colour bar.
 
     Args:
-        pictures: N arrays (H, W, 3) of float in [0, 1], e.g. from `plots.as_seen`.
+        images: N arrays (H, W, 3) of float in [0, 1], e.g. from `plots.denormalise`.
         maps: (N, H, W) heat. If some of it is below zero, the colours go both ways from zero.
-        captions: one for each picture.
+        captions: one for each image.
         title: of the figure.
         label: of the colour bar, with the unit; all maps share one scale then. None: every map
             has a scale of its own, from 0 to its highest value.
         outlines: (N, H, W) bool, drawn as a line around what is True, e.g. the insect.
-        inches: width of a picture.
+        inches: width of an image.
 
     Raises:
-        ValueError: if there are no pictures, or the numbers or the sizes do not match.
+        ValueError: if there are no images, or the numbers or the sizes do not match.
     """
     values = np.asarray(maps, dtype=float)
-    _check(pictures, values, captions, outlines)
+    _check(images, values, captions, outlines)
     if label is None:
         tops = values.max(axis=(1, 2), keepdims=True)
         values = values / np.where(tops > 0, tops, 1.0)
     signed = values.min() < 0
     most = float(np.abs(values).max()) or 1.0
     look = {"cmap": "PuOr_r" if signed else "viridis", "norm": Normalize(-most * signed, most)}
-    figure = Figure(figsize=(inches * len(pictures) + 0.8, 2 * inches + 0.75), layout="constrained")
-    grid = figure.subplots(2, len(pictures), squeeze=False)
+    figure = Figure(figsize=(inches * len(images) + 0.8, 2 * inches + 0.75), layout="constrained")
+    grid = figure.subplots(2, len(images), squeeze=False)
     for place, (upper, lower) in enumerate(grid.T):
-        upper.imshow(pictures[place])
+        upper.imshow(images[place])
         upper.set_title(captions[place], fontsize=8)
-        lower.imshow(pictures[place] @ GREY, cmap="gray", vmin=0, vmax=1)
+        lower.imshow(images[place] @ GREY, cmap="gray", vmin=0, vmax=1)
         lower.imshow(values[place], alpha=OPACITY, **look)
         if outlines is not None and np.asarray(outlines[place]).any():
             edge = np.asarray(outlines[place], dtype=float)
@@ -77,7 +77,7 @@ def overlay(
     return figure
 
 
-def rows(
+def image_rows(
     groups: Sequence[Sequence[np.ndarray]],
     captions: Sequence[Sequence[str]],
     *,
@@ -85,14 +85,14 @@ def rows(
     heads: Sequence[str] = (),
     inches: float = 1.35,
 ) -> Figure:
-    """Draw rows of pictures; the first of each row stands apart from those that belong to it.
+    """Draw rows of images; the first of each row stands apart from those that belong to it.
 
     Args:
-        groups: R rows of pictures, (H, W, 3) of float in [0, 1], each row as long as the first.
-        captions: one for each picture, in the same rows.
+        groups: R rows of images, (H, W, 3) of float in [0, 1], each row as long as the first.
+        captions: one for each image, in the same rows.
         title: of the figure.
         heads: what stands above the first column and above the others; empty for nothing.
-        inches: width of a picture.
+        inches: width of an image.
 
     Raises:
         ValueError: if there are no rows, or rows or captions differ in length.
@@ -100,8 +100,8 @@ def rows(
     shape = [len(group) for group in groups]
     if not shape or 0 in shape or len(set(shape)) > 1 or [len(row) for row in captions] != shape:
         raise ValueError(
-            f"rows needs rows of equal length with a caption for each picture, got rows of "
-            f"{shape} pictures and {[len(row) for row in captions]} captions"
+            f"rows needs rows of equal length with a caption for each image, got rows of "
+            f"{shape} images and {[len(row) for row in captions]} captions"
         )
     count = shape[0]
     size = (inches * (count + 0.2), 1.2 * inches * len(groups) + 0.6)
@@ -111,9 +111,9 @@ def rows(
     for axes in grid.flat:
         axes.set_axis_off()
     for line, group in enumerate(groups):
-        for place, picture in enumerate(group):
+        for place, image in enumerate(group):
             axes = grid[line, place + (place > 0)]  # the second column is the gap
-            axes.imshow(picture)
+            axes.imshow(image)
             head = f"{heads[min(place, 1)]}\n" if heads and line == 0 and place < 2 else ""
             axes.set_title(f"{head}{captions[line][place]}", fontsize=8)
     figure.suptitle(title)
@@ -129,7 +129,7 @@ def scatter(
     marked: Tensor | Sequence[bool] | None = None,
     marked_label: str = "marked",
 ) -> Figure:
-    """Draw the same pictures as points in several planes, a colour and a marker for each class.
+    """Draw the same images as points in several planes, a colour and a marker for each class.
 
     Args:
         panels: {name: (N, 2) places}. The axes of t-SNE have no unit, so none is drawn.
@@ -171,22 +171,22 @@ def scatter(
 
 
 def _check(
-    pictures: Sequence[np.ndarray],
+    images: Sequence[np.ndarray],
     values: np.ndarray,
     captions: Sequence[str],
     outlines: Tensor | np.ndarray | None,
 ) -> None:
-    """Refuse pictures, maps, captions and outlines that do not belong together."""
-    shapes = {tuple(np.shape(picture)[:2]) for picture in pictures}
-    if not len(pictures) or values.ndim != 3 or len(captions) != len(pictures):
+    """Refuse images, maps, captions and outlines that do not belong together."""
+    shapes = {tuple(np.shape(image)[:2]) for image in images}
+    if not len(images) or values.ndim != 3 or len(captions) != len(images):
         raise ValueError(
-            f"overlay needs N pictures, N maps (N, H, W) and N captions, N from 1, got "
-            f"{len(pictures)} pictures, maps {values.shape} and {len(captions)} captions"
+            f"overlay needs N images, N maps (N, H, W) and N captions, N from 1, got "
+            f"{len(images)} images, maps {values.shape} and {len(captions)} captions"
         )
-    if len(values) != len(pictures) or shapes != {values.shape[1:]}:
+    if len(values) != len(images) or shapes != {values.shape[1:]}:
         raise ValueError(
-            f"the {len(pictures)} pictures are {sorted(shapes)} high and wide, and the maps "
-            f"{values.shape}: give maps of the pictures' size, as attribution makes them"
+            f"the {len(images)} images are {sorted(shapes)} high and wide, and the maps "
+            f"{values.shape}: give maps of the images' size, as attribution makes them"
         )
     if outlines is not None and tuple(np.shape(outlines)) != values.shape:
         raise ValueError(

@@ -1,16 +1,16 @@
-"""Draws ants and bees, seeded, so that the course has pictures where no photograph can be had.
+"""Draws ants and bees, seeded, so that the course has images where no photograph can be had.
 
-A picture is a small scene in three dimensions. An insect is a list of parts (`Ball`, `Limb`,
+An image is a small scene in three dimensions. An insect is a list of parts (`Ball`, `Limb`,
 `Wing`) in its own coordinates: x towards the head, y to its left, z up, one unit to a body
 length. A camera turns them to the page, light shades them, their shadows fall on a ground of
-leaf, petal, soil, bark or sand, and the picture is then treated as a small camera would: focus,
+leaf, petal, soil, bark or sand, and the image is then treated as a small camera would: focus,
 exposure, noise, JPEG.
 
 Only the insects know which class they belong to: ground, light, clutter, view, number and size
 are drawn from the same distributions for both, and the species share their colours.
 
 Sources:
-    Blinn, "Models of light reflection for computer synthesized pictures" (1977), the highlights:
+    Blinn, "Models of light reflection for computer synthesized images" (1977), the highlights:
     https://doi.org/10.1145/563858.563893
     AntWiki, "Morphology", the parts of an ant: https://www.antwiki.org/wiki/Morphology
 """
@@ -27,12 +27,12 @@ from numpy.random import Generator
 from PIL import Image, ImageColor, ImageDraw, ImageFilter
 
 CLASSES = ("ants", "bees")
-VERSION = 2  # raise whenever the same seed gives another picture
+VERSION = 2  # raise whenever the same seed gives another image
 
 FEET = -0.19  # height of the ground, in body lengths from the middle of the body
 FINE = 2  # the insects are painted this many times larger and reduced, which smooths edges
 SHADES = 64  # colours along a coat
-STEP = 100_000  # between the seeds of a set's first training and its first validation picture
+STEP = 100_000  # between the seeds of a set's first training and its first validation image
 
 # Colours of head, middle, rear and legs, then the gloss. Both classes have dark, brown, reddish,
 # yellowish and two-coloured species, on purpose.
@@ -138,29 +138,29 @@ class Light(NamedTuple):
 
 
 def draw(label: str, *, seed: int, size: tuple[int, int] | None = None) -> Image.Image:
-    """Draws one picture.
+    """Draws one image.
 
     Args:
         label: one of `CLASSES`.
-        seed: 0 or more; the same label, seed and size give the same picture.
+        seed: 0 or more; the same label, seed and size give the same image.
         size: width and height in pixels, at least 32 each; None lets the seed choose, with 300
             to 500 pixels on the long side.
 
     Returns:
-        An RGB picture.
+        An RGB image.
 
     Raises:
         ValueError: if the label is unknown, the seed negative or the size too small.
     """
-    return _picture(label, seed, size)
+    return _image(label, seed, size)
 
 
 def background(
     label: str, *, seed: int, size: tuple[int, int] | None = None, shadows: bool = False
 ) -> Image.Image:
-    """Draws the same picture as `draw` without its insects: ground, clutter, light and camera.
+    """Draws the same image as `draw` without its insects: ground, clutter, light and camera.
 
-    With `shadows` the two pictures differ where an insect is, and nowhere else: their difference
+    With `shadows` the two images differ where an insect is, and nowhere else: their difference
     is the insects' outline. Without, what the insects' shadows darkened is gone too.
 
     Args:
@@ -170,35 +170,35 @@ def background(
         shadows: keep the shadows of the insects, which have their shape.
 
     Returns:
-        An RGB picture.
+        An RGB image.
 
     Raises:
         ValueError: as `draw`.
     """
-    return _picture(label, seed, size, insects=False, shadows=shadows)
+    return _image(label, seed, size, insects=False, shadows=shadows)
 
 
 def origin(path: str | Path) -> tuple[str, int]:
-    """Gives the label and the seed that a picture of the set was drawn with, by its place.
+    """Gives the label and the seed that an image of the set was drawn with, by its place.
 
     Args:
         path: as `write` with seed 0 lays it out, ending with e.g. `val/bees/bee_0007.jpg`.
 
     Raises:
-        ValueError: if `write` gives no picture such a place.
+        ValueError: if `write` gives no image such a place.
     """
     path = Path(path)
     label, (name, _, number) = path.parent.name, path.stem.partition("_")
     split = {"train": 0, "val": 1}.get(path.parent.parent.name)
     if split is None or label not in CLASSES or name != label[:-1] or not number.isdecimal():
         raise ValueError(
-            f"{path} is no picture of the drawn set; expected is a path that ends with e.g. "
-            f"val/bees/bee_0007.jpg. Give a path from data.load('drawn')"
+            f"{path} is no image of the synthetic set; expected is a path that ends with e.g. "
+            f"val/bees/bee_0007.jpg. Give a path from data.load('synthetic')"
         )
     return label, split * STEP + int(number)
 
 
-def _picture(
+def _image(
     label: str,
     seed: int,
     size: tuple[int, int] | None,
@@ -206,7 +206,7 @@ def _picture(
     insects: bool = True,
     shadows: bool = True,
 ) -> Image.Image:
-    """Draws a picture; one without insects takes the same random numbers as one with them."""
+    """Draws an image; one without insects takes the same random numbers as one with them."""
     rng = _generator(label, seed)
     long, ratio = rng.uniform(300, 501), rng.uniform(0.66, 1)
     chosen = (int(long), int(long * ratio))[:: 1 if rng.random() < 0.7 else -1]
@@ -229,10 +229,10 @@ def _picture(
 
 
 def jpeg_bytes(label: str, *, seed: int) -> bytes:
-    """Draws one picture and gives it as the bytes of a JPEG file, always the same for a seed."""
-    picture, buffer = draw(label, seed=seed), io.BytesIO()
+    """Draws one image and gives it as the bytes of a JPEG file, always the same for a seed."""
+    image, buffer = draw(label, seed=seed), io.BytesIO()
     quality = int(np.random.default_rng((VERSION, len(CLASSES), seed)).integers(60, 93))
-    picture.save(buffer, "JPEG", quality=quality)
+    image.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 
@@ -248,10 +248,10 @@ def write(
 
     Args:
         folder: gets `train/ants`, `train/bees`, `val/ants` and `val/bees`.
-        train: pictures of each class; None for 123 ants and 121 bees, as in the photographs.
+        train: images of each class; None for 123 ants and 121 bees, as in the photographs.
         val: the same for validation; None for 70 ants and 83 bees.
-        seed: another seed draws another set, of which no picture is in this one.
-        progress: called after each picture with the number done and the number in all.
+        seed: another seed draws another set, of which no image is in this one.
+        progress: called after each image with the number done and the number in all.
 
     Returns:
         The folder.
@@ -275,7 +275,7 @@ def write(
 def _jobs(
     folder: Path, counts: dict[str, dict[str, int]], seed: int
 ) -> Iterator[tuple[Path, str, int]]:
-    """Yields path, label and seed of every picture of a set, and refuses what cannot be drawn."""
+    """Yields path, label and seed of every image of a set, and refuses what cannot be drawn."""
     for split, (name, labels) in enumerate(counts.items()):
         for label, count in labels.items():
             _generator(label, seed)
@@ -287,7 +287,7 @@ def _jobs(
 
 
 def _generator(label: str, seed: int) -> Generator:
-    """Gives a picture's own random numbers."""
+    """Gives an image's own random numbers."""
     if label not in CLASSES:
         raise ValueError(f"label is {label!r}; allowed are {', '.join(map(repr, CLASSES))}.")
     if seed < 0:

@@ -1,7 +1,7 @@
 """Things to move in the lessons: ipywidgets around the plain functions of the floors below.
 
-Each function returns an `Exhibit`: controls, a picture, and its text. Where a notebook runs with
-nobody watching, or is read on the web, the picture and the text stand in its place. What goes wrong
+Each function returns an `Exhibit`: controls, an image, and its text. Where a notebook runs with
+nobody watching, or is read on the web, the image and the text stand in its place. What goes wrong
 after a move is said in the exhibit; what goes wrong when it is made is raised.
 
 Works with ipywidgets 7.7 and 8.
@@ -40,7 +40,7 @@ EXPECTED = (ValueError, OSError)  # their texts are for people; of others the tr
 
 
 class Exhibit(ipywidgets.VBox):
-    """Controls, a picture and its text.
+    """Controls, an image and its text.
 
     Attributes:
         view: what is shown.
@@ -50,18 +50,18 @@ class Exhibit(ipywidgets.VBox):
     def __init__(self, title: str, above: Sequence[ipywidgets.Widget]):
         self.view: View | None = None
         self.error: Exception | None = None
-        self._picture, self._message = ipywidgets.HTML(), ipywidgets.HTML()
+        self._image, self._message = ipywidgets.HTML(), ipywidgets.HTML()
         head = ipywidgets.HTML(f"<b>{html.escape(title)}</b>")
-        super().__init__([head, *above, self._message, self._picture, Labels(title=title)])
+        super().__init__([head, *above, self._message, self._image, Labels(title=title)])
 
     def show(self, view: View) -> None:
         """Show a view in place of the one that is there."""
         self.view, self.error = view, None
         self._message.value = ""
-        self._picture.value = view.html()
+        self._image.value = view.html()
 
     def say(self, text: str) -> None:
-        """Say something in words, above the picture."""
+        """Say something in words, above the image."""
         self._message.value = f'<div role="status">{html.escape(text)}</div>' if text else ""
 
     def fail(self, error: Exception) -> None:
@@ -76,7 +76,7 @@ class Exhibit(ipywidgets.VBox):
         self._message.value = f'<div role="alert" style="{look}">{text}</div>'
 
     def bundle(self) -> dict[str, Any]:
-        """Return what a notebook shows: the live exhibit, and its picture and text without one."""
+        """Return what a notebook shows: the live exhibit, and its image and text without one."""
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         still = {"text/html": self.view.html(tight=True), "text/plain": self.view.plain()}
         return {lesson.LIVE: view} | still
@@ -132,21 +132,21 @@ def layer_explorer(
         network: as `models.build` makes it.
         dataset: gives pairs of a normalised tensor (3, H, H) and a label.
         preset: the weights' own, `weights.transforms()`.
-        count: how many pictures to choose from, spread over the data set.
+        count: how many images to choose from, spread over the data set.
     """
     chosen = _spread(len(dataset), count)
     traces: dict[int, tracing.Trace] = {}
 
-    def draw(picture: int, layer: str) -> View:
-        if picture not in traces:
-            traces[picture] = tracing.trace(network, dataset[picture][0], preset)
-        return tracing.layer(traces[picture], layer)
+    def draw(image: int, layer: str) -> View:
+        if image not in traces:
+            traces[image] = tracing.trace(network, dataset[image][0], preset)
+        return tracing.layer(traces[image], layer)
 
     traces[chosen[0]] = tracing.trace(network, dataset[chosen[0]][0], preset)
     names = list(traces[chosen[0]].outputs)
     controls = {
         "layer": _styled(ipywidgets.SelectionSlider, "layer", options=names, value=names[0]),
-        "picture": _choice("picture", _numbered(chosen), chosen[0]),
+        "image": _choice("image", _numbered(chosen), chosen[0]),
     }
     return Explorer("Layer explorer", controls, draw)
 
@@ -154,10 +154,10 @@ def layer_explorer(
 def output_size_calculator(
     *, size: int = 32, kernel: int = 5, stride: int = 2, padding: int = 1, window: int = 1
 ) -> Explorer:
-    """Make a calculator of a convolution's output size, with the window on the picture.
+    """Make a calculator of a convolution's output size, with the window on the image.
 
     Args:
-        size: of the picture at the start, in pixels, 1 to 256; likewise the others.
+        size: of the image at the start, in pixels, 1 to 256; likewise the others.
         kernel: 1 to 16.
         stride: 1 to 8.
         padding: 0 to 8.
@@ -165,7 +165,7 @@ def output_size_calculator(
     """
 
     controls = {
-        "size": _slider("picture (pixels)", size, 1, 256),
+        "size": _slider("image (pixels)", size, 1, 256),
         "kernel": _slider("kernel", kernel, 1, 16),
         "stride": _slider("stride", stride, 1, 8),
         "padding": _slider("padding", padding, 0, 8),
@@ -191,15 +191,15 @@ def freeze_slider(costs: "pandas.DataFrame", *, frozen: int = 0) -> Explorer:
 
 
 def augmentation_playground(dataset: Dataset, preset: ImageClassification) -> Explorer:
-    """Make a place to turn each random change of a picture up and down.
+    """Make a place to turn each random change of an image up and down.
 
     Args:
-        dataset: gives pairs of a PIL picture and a label.
+        dataset: gives pairs of a PIL image and a label.
         preset: the weights' own, `weights.transforms()`.
     """
     chosen = _spread(len(dataset), 6)
     controls = {
-        "picture": _choice("picture", _numbered(chosen), chosen[0]),
+        "image": _choice("image", _numbered(chosen), chosen[0]),
         "least_area": _fraction("least area", 0.5, 0.05),
         "flip": _fraction("mirrored", 0.5),
         "brightness": _fraction("brightness", 0.2),
@@ -209,10 +209,10 @@ def augmentation_playground(dataset: Dataset, preset: ImageClassification) -> Ex
     }
     opened: dict[int, Image.Image] = {}
 
-    def draw(picture: int, **strengths: float) -> View:
-        if picture not in opened:
-            opened[picture] = dataset[picture][0]
-        return drawings.augmentation(opened[picture], preset, **strengths)
+    def draw(image: int, **strengths: float) -> View:
+        if image not in opened:
+            opened[image] = dataset[image][0]
+        return drawings.augmentation(opened[image], preset, **strengths)
 
     return Explorer("Augmentation", controls, draw)
 
@@ -235,28 +235,28 @@ def mistake_browser(
         classes: the K names.
 
     Raises:
-        ValueError: if the predictions are not one for each picture.
+        ValueError: if the predictions are not one for each image.
     """
     if len(dataset) != len(predictions):
-        raise ValueError(f"{len(predictions)} predictions do not fit {len(dataset)} pictures")
+        raise ValueError(f"{len(predictions)} predictions do not fit {len(dataset)} images")
     order = predictions.losses.argsort(descending=True, stable=True).tolist()
     controls = {
         "outcome": _choice("answers", [(outcome, outcome) for outcome in OUTCOMES], "wrong"),
         "label": _choice("it is", [(ALL, -1), *((name, k) for k, name in enumerate(classes))], -1),
-        "number": _slider("picture number", 1, 1, 1),
+        "number": _slider("image number", 1, 1, 1),
     }
-    controls["number"].continuous_update = False  # each picture takes a pass of the network
+    controls["number"].continuous_update = False  # each image takes a pass of the network
     seen: dict[int, View] = {}
 
     def draw(outcome: str, label: int, number: int) -> View:
         found = [place for place in order if _wanted(predictions, place, outcome, label)]
         if not found:
-            raise ValueError("There is no such picture: choose other answers or another class.")
+            raise ValueError("There is no such image: choose other answers or another class.")
         controls["number"].max = len(found)
         place = found[min(number, len(found)) - 1]
         if place not in seen:
             seen[place] = _explained(network, dataset, predictions, place, preset, classes)
-        count = f"Picture {min(number, len(found))} of {len(found)}, by falling loss."
+        count = f"Image {min(number, len(found))} of {len(found)}, by falling loss."
         return seen[place]._replace(lines=(count, *seen[place].lines))
 
     if not any(_wanted(predictions, place, "wrong", -1) for place in order):
@@ -284,7 +284,7 @@ def _explained(
     said = int(predictions.predicted[place])
     title = f"Loss {predictions.losses[place]:.3f}: {classes[truth]}, said to be {classes[said]}"
     return drawings.answer(
-        plots.as_seen(tensor[None], preset)[0],
+        plots.denormalise(tensor[None], preset)[0],
         attribution.grad_cam(network, tensor[None], said)[0].numpy(),
         predictions.probabilities[place].tolist(),
         classes,
@@ -293,8 +293,8 @@ def _explained(
     )
 
 
-class OwnPicture(Exhibit):
-    """A place for a picture of your own, and what a network says of it.
+class OwnImage(Exhibit):
+    """A place for an image of your own, and what a network says of it.
 
     Attributes:
         drop: the place to drop it on.
@@ -302,42 +302,42 @@ class OwnPicture(Exhibit):
 
     def __init__(self, ask: Callable[[Image.Image, str], View], example: tuple[str, Image.Image]):
         self.drop = Drop(self.take)
-        super().__init__("Your own picture", [self.drop])
+        super().__init__("Your own image", [self.drop])
         self._ask = ask
         self.show(ask(example[1], example[0]))
 
     def take(self, name: str, content: bytes) -> None:
-        """Show what the network says of a file; if it is no picture, say so."""
+        """Show what the network says of a file; if it is no image, say so."""
         try:
-            self.show(self._ask(data.read_picture(content, name), name))
+            self.show(self._ask(data.read_image(content, name), name))
         except Exception as error:
             self.fail(error)
 
 
-def own_picture(
+def own_image(
     network: nn.Module,
     preset: ImageClassification,
     classes: Sequence[str],
     *,
     example: tuple[str, Image.Image],
-) -> OwnPicture:
-    """Make a place to drop a picture on, and see the network's answer and where it looked.
+) -> OwnImage:
+    """Make a place to drop an image on, and see the network's answer and where it looked.
 
     Args:
         network: maps (N, 3, H, W) to logits (N, K).
         preset: the weights' own, `weights.transforms()`.
         classes: the K names.
-        example: name and picture to begin with.
+        example: name and image to begin with.
     """
 
-    def ask(picture: Image.Image, name: str) -> View:
-        batch = preset(picture)[None]  # (1, 3, H, W)
+    def ask(image: Image.Image, name: str) -> View:
+        batch = preset(image)[None]  # (1, 3, H, W)
         chances = evaluation.predict(network, data.loader([(batch[0], 0)])).probabilities[0]
         heat = attribution.grad_cam(network, batch, int(chances.argmax()))[0].numpy()
-        seen = plots.as_seen(batch, preset)[0]
+        seen = plots.denormalise(batch, preset)[0]
         return drawings.answer(seen, heat, chances.tolist(), classes, title=name)
 
-    return OwnPicture(ask, example)
+    return OwnImage(ask, example)
 
 
 class Dashboard(Exhibit):

@@ -1,8 +1,8 @@
-"""A white sheet to draw on with Pillow, for pictures that have to be quick.
+"""A white sheet to draw on with Pillow, for images that have to be quick.
 
 A matplotlib figure takes a tenth of a second and more, too long for something that follows a
-slider. A `Sheet` draws rectangles, lines, text and pictures in a hundredth. Lengths are in points
-of the screen; the picture has `SCALE` times as many pixels, so that text stays crisp.
+slider. A `Sheet` draws rectangles, lines, text and images in a hundredth. Lengths are in points
+of the screen; the image has `SCALE` times as many pixels, so that text stays crisp.
 
 Source of the font, DejaVu Sans, which matplotlib brings along: https://dejavu-fonts.github.io
 """
@@ -79,9 +79,9 @@ class Sheet:
         mask = ((across + down) % _px(6) < max(1, _px(1))).astype(np.uint8) * 255
         self.image.paste(colour, (_px(left), _px(top)), Image.fromarray(mask))
 
-    def picture(
+    def paste(
         self,
-        picture: Image.Image | np.ndarray,
+        image: Image.Image | np.ndarray,
         left: float,
         top: float,
         width: float,
@@ -89,10 +89,10 @@ class Sheet:
         *,
         smooth: bool = True,
     ) -> None:
-        """Put a picture into a rectangle, stretched to fill it.
+        """Put an image into a rectangle, stretched to fill it.
 
         Args:
-            picture: PIL, or an array (H, W, 3) or (H, W) of float in [0, 1].
+            image: PIL, or an array (H, W, 3) or (H, W) of float in [0, 1].
             left: of the rectangle, in points; likewise the others.
             top: see `left`.
             width: see `left`.
@@ -101,7 +101,7 @@ class Sheet:
         """
         how = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
         size = (max(1, _px(width)), max(1, _px(height)))
-        self.image.paste(as_image(picture).resize(size, how), (_px(left), _px(top)))
+        self.image.paste(as_image(image).resize(size, how), (_px(left), _px(top)))
 
     def png(self) -> bytes:
         """Return the sheet as a PNG file."""
@@ -109,12 +109,12 @@ class Sheet:
 
 
 class View(NamedTuple):
-    """A picture and what it says.
+    """An image and what it says.
 
     Attributes:
         image: RGB, `SCALE` pixels for each point of the screen.
-        alt: what a person who cannot see the picture should know, in a sentence.
-        lines: text to stand under the picture, one string for each line.
+        alt: what a person who cannot see the image should know, in a sentence.
+        lines: text to stand under the image, one string for each line.
     """
 
     image: Image.Image
@@ -122,35 +122,35 @@ class View(NamedTuple):
     lines: tuple[str, ...]
 
     def html(self, *, tight: bool = False) -> str:
-        """Return the picture, with its alternative text, and the lines under it.
+        """Return the image, with its alternative text, and the lines under it.
 
         Args:
-            tight: pack it as tightly as can be, with 192 colours, which takes longer: for a
-                picture that is kept.
+            tight: pack it as tightly as can be, with 192 colours, which takes longer: for an
+                image that is kept.
         """
         coded = base64.b64encode(png(self.image, tight=tight)).decode()
         wide = round(self.image.width / SCALE)
-        picture = (
+        image = (
             f'<img alt="{html.escape(self.alt)}" src="data:image/png;base64,{coded}" '
             f'width="{wide}" style="max-width: 100%; height: auto">'
         )
-        return picture + "".join(f"<div>{html.escape(line)}</div>" for line in self.lines)
+        return image + "".join(f"<div>{html.escape(line)}</div>" for line in self.lines)
 
     def plain(self) -> str:
         """Return the same as text."""
         return "\n".join([f"[figure: {self.alt}]", *self.lines])
 
 
-def as_image(picture: Image.Image | np.ndarray) -> Image.Image:
-    """Return a picture, or an array of float in [0, 1], (H, W, 3) or (H, W), as RGB."""
-    if isinstance(picture, Image.Image):
-        return picture.convert("RGB")
-    values = (np.clip(np.nan_to_num(picture), 0, 1) * 255).round().astype(np.uint8)
+def as_image(image: Image.Image | np.ndarray) -> Image.Image:
+    """Return an image, or an array of float in [0, 1], (H, W, 3) or (H, W), as RGB."""
+    if isinstance(image, Image.Image):
+        return image.convert("RGB")
+    values = (np.clip(np.nan_to_num(image), 0, 1) * 255).round().astype(np.uint8)
     return Image.fromarray(values).convert("RGB")
 
 
 def png(image: Image.Image, *, tight: bool = False) -> bytes:
-    """Return a picture as a PNG file, packed quickly; or tightly, with 192 colours."""
+    """Return an image as a PNG file, packed quickly; or tightly, with 192 colours."""
     file = io.BytesIO()
     if tight:
         image = image.quantize(192, dither=Image.Dither.NONE)

@@ -1,4 +1,4 @@
-"""Two controls that ipywidgets lacks, by anywidget: a place to drop a picture, names for sliders.
+"""Two controls that ipywidgets lacks, by anywidget: a place to drop an image, names for sliders.
 
 `Drop` takes a file that is dropped on it, or chosen by click, Enter or Space. `Labels` gives the
 sliders of its box the names that screen readers need, and its controls their arrow keys. Both load
@@ -126,7 +126,7 @@ export default { render };
 
 
 class Drop(anywidget.AnyWidget):
-    """A place for one picture, to drop it on or to choose it by click, Enter or Space.
+    """A place for one image, to drop it on or to choose it by click, Enter or Space.
 
     The file comes in pieces, by messages and not as a trait: a server may take no message of
     20 MB, and a trait would be saved with the notebook.
@@ -137,7 +137,7 @@ class Drop(anywidget.AnyWidget):
     """
 
     _esm, _css = DROP_SCRIPT, DROP_LOOK
-    prompt = traitlets.Unicode("Drop a picture here, or press Enter to choose one").tag(sync=True)
+    prompt = traitlets.Unicode("Drop an image here, or press Enter to choose one").tag(sync=True)
     said = traitlets.Unicode("").tag(sync=True)
     limit = traitlets.Int(LIMIT_BYTES).tag(sync=True)
 

@@ -1,7 +1,7 @@
-"""What the widgets show, as plain functions: numbers in, a picture and its text out.
+"""What the widgets show, as plain functions: numbers in, an image and its text out.
 
 Every function returns a `View` and knows nothing of widgets, so that the same call draws the still
-picture of a notebook without a kernel. They draw on a `canvas.Sheet`, which is quick enough to
+image of a notebook without a kernel. They draw on a `canvas.Sheet`, which is quick enough to
 follow a slider. What needs a network's pass is passed in: heat maps, outputs, costs.
 
 Colours are those of `plots`; what a colour tells, a place, a hatching or a word tells too.
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     import pandas
 
 BLUE, ORANGE, GREEN, PAD = plots.BLUE, plots.ORANGE, plots.GREEN, "#dddddd"
-VIEWS = 9  # of one picture, in the augmentation playground
+VIEWS = 9  # of one image, in the augmentation playground
 SMALL = 135  # pixels of such a view: it is drawn small, and has to be quick
-OPACITY = 0.55  # of a heat map over its picture
+OPACITY = 0.55  # of a heat map over its image
 
 
 # A convolution's output size.
 
 
 def output_size(size: int, kernel: int, stride: int, padding: int, window: int = 1) -> View:
-    """Draw where a window stands on a padded picture, and the output value that it gives.
+    """Draw where a window stands on a padded image, and the output value that it gives.
 
     Args:
-        size: side of the picture, in pixels.
+        size: side of the image, in pixels.
         kernel: side of the window.
         stride: the window's step.
         padding: width of the frame of zeros.
@@ -69,11 +69,11 @@ def output_size(size: int, kernel: int, stride: int, padding: int, window: int =
         f"⌊({size} + 2·{padding} − {kernel}) / {stride}⌋ + 1 = ⌊{steps:.4g}⌋ + 1 = {out}",
         f"Output: {out}×{out} values. {_rest(rest)}",
         f"Window {window} of {out * out} covers rows {first[0]} to {first[0] + kernel - 1} and "
-        f"columns {first[1]} to {first[1] + kernel - 1} of the padded picture, and gives the "
+        f"columns {first[1]} to {first[1] + kernel - 1} of the padded image, and gives the "
         f"output's value in row {row + 1}, column {column + 1}.",
     )
     alt = (
-        f"Left: a picture of {size} by {size} pixels with {padding} pixels of padding and a window "
+        f"Left: an image of {size} by {size} pixels with {padding} pixels of padding and a window "
         f"of {kernel} by {kernel} on it. Right: the output, {out} by {out}, with the window's "
         f"value marked in row {row + 1}, column {column + 1}."
     )
@@ -93,7 +93,7 @@ def _draw_input(
     left, top, side = 20, 40, 270
     whole = size + 2 * padding
     unit = side / whole
-    sheet.text(left, 12, f"picture {size}×{size}, padding {padding}")
+    sheet.text(left, 12, f"image {size}×{size}, padding {padding}")
     sheet.box(left, top, left + side, top + side, fill=PAD)
     sheet.hatch(left, top, left + side, top + side, "#bbbbbb")
     inner = padding * unit
@@ -135,7 +135,7 @@ def freezing(costs: "pandas.DataFrame", frozen: int) -> View:
 
     Args:
         costs: what `stepcost.step_costs` measured; one row for each number of frozen layers.
-        frozen: how many layers are frozen, counted from the picture's side.
+        frozen: how many layers are frozen, counted from the image's side.
 
     Raises:
         ValueError: if there is no such row.
@@ -217,7 +217,7 @@ def _draw_parts(
 
 
 def augmentation(
-    picture: Image.Image,
+    image: Image.Image,
     preset: ImageClassification,
     *,
     least_area: float = 0.5,
@@ -227,12 +227,12 @@ def augmentation(
     saturation: float = 0.2,
     seed: int = 0,
 ) -> View:
-    """Draw nine random variations of a picture, as a person sees them and as the network does.
+    """Draw nine random variations of an image, as a person sees them and as the network does.
 
     They are made in 135x135 pixels, whatever the preset's size, to be quick.
 
     Args:
-        picture: as it comes from the file.
+        image: as it comes from the file.
         preset: the weights' own, `weights.transforms()`.
         least_area: see `data.augmented`; likewise `flip`, `brightness`, `contrast`, `saturation`.
         flip: see `least_area`.
@@ -252,15 +252,15 @@ def augmentation(
         contrast=contrast,
         saturation=saturation,
     )
-    reduced = picture.convert("RGB")
+    reduced = image.convert("RGB")
     reduced.thumbnail((3 * SMALL, 3 * SMALL))
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         batch = torch.stack([vary(reduced) for _ in range(VIEWS)])  # (9, 3, H, W)
-    seen = plots.as_seen(batch, preset)
+    seen = plots.denormalise(batch, preset)
     given = list(batch.clamp(0, 1).permute(0, 2, 3, 1).numpy())
     sheet = Sheet(760, 345)
-    _as_it_is(sheet, picture)
+    _as_it_is(sheet, image)
     _draw_nine(sheet, 180, "what a person sees", seen)
     _draw_nine(sheet, 475, "what the network is given, clipped at 0 and 1", given)
     lines = (
@@ -270,14 +270,14 @@ def augmentation(
         f"The network is given numbers from {batch.min():.2f} to {batch.max():.2f}, "
         f"mean {batch.mean():.2f}.",
     )
-    alt = "A picture, nine variations of it as a person sees them, and the same nine normalised."
+    alt = "An image, nine variations of it as a person sees them, and the same nine normalised."
     return View(sheet.image, alt, lines)
 
 
-def _as_it_is(sheet: Sheet, picture: Image.Image) -> None:
+def _as_it_is(sheet: Sheet, image: Image.Image) -> None:
     width = 150
     sheet.text(10, 12, "as it is")
-    sheet.picture(picture, 10, 36, width, width * picture.height / picture.width)
+    sheet.paste(image, 10, 36, width, width * image.height / image.width)
 
 
 def _draw_nine(sheet: Sheet, left: float, title: str, views: Sequence[np.ndarray]) -> None:
@@ -285,14 +285,14 @@ def _draw_nine(sheet: Sheet, left: float, title: str, views: Sequence[np.ndarray
     sheet.text(left, 12, title, size=12)
     for place, view in enumerate(views):
         row, column = divmod(place, 3)
-        sheet.picture(view, left + column * (side + 6), 36 + row * (side + 6), side, side)
+        sheet.paste(view, left + column * (side + 6), 36 + row * (side + 6), side, side)
 
 
-# What a network said of a picture, and where it looked.
+# What a network said of an image, and where it looked.
 
 
 def answer(
-    picture: np.ndarray,
+    image: np.ndarray,
     heat: np.ndarray | None,
     probabilities: Sequence[float],
     classes: Sequence[str],
@@ -300,11 +300,11 @@ def answer(
     truth: int | None = None,
     title: str = "",
 ) -> View:
-    """Draw a picture, what the network looked at, and how sure it is of each class.
+    """Draw an image, what the network looked at, and how sure it is of each class.
 
     Args:
-        picture: (H, W, 3) of float in [0, 1], as the network was given it, e.g. by
-            `plots.as_seen`.
+        image: (H, W, 3) of float in [0, 1], as the network was given it, e.g. by
+            `plots.denormalise`.
         heat: (H, W), zero or more, e.g. by `attribution.grad_cam`; None if there is none.
         probabilities: (K,), one for each class.
         classes: the K names.
@@ -312,39 +312,39 @@ def answer(
         title: a line above all, e.g. the name of the file.
 
     Raises:
-        ValueError: if the numbers of classes differ, or the heat has not the picture's size.
+        ValueError: if the numbers of classes differ, or the heat has not the image's size.
     """
     if len(probabilities) != len(classes) or not len(classes):
         raise ValueError(f"{len(probabilities)} probabilities do not fit the classes {classes}")
-    if heat is not None and np.shape(heat) != np.shape(picture)[:2]:
+    if heat is not None and np.shape(heat) != np.shape(image)[:2]:
         raise ValueError(
-            f"the heat map is {np.shape(heat)} and the picture {np.shape(picture)[:2]}: give the "
-            f"map in the picture's size, as attribution makes it"
+            f"the heat map is {np.shape(heat)} and the image {np.shape(image)[:2]}: give the "
+            f"map in the image's size, as attribution makes it"
         )
     order = np.argsort(-np.asarray(probabilities, dtype=float), kind="stable")
     shown = order[:8]
     sheet = Sheet(760, 300)
     sheet.text(10, 8, title)
-    sheet.picture(picture, 10, 34, 225, 225)
+    sheet.paste(image, 10, 34, 225, 225)
     sheet.text(10, 268, "what it was given", size=11)
     if heat is not None:
-        sheet.picture(_warmed(picture, np.asarray(heat, dtype=float)), 245, 34, 225, 225)
+        sheet.paste(_warmed(image, np.asarray(heat, dtype=float)), 245, 34, 225, 225)
         sheet.text(245, 268, "where it looked (Grad-CAM), yellow most", size=11)
     _draw_sureness(sheet, [(classes[k], float(probabilities[k]), k == truth) for k in shown])
     first = order[0]
     said = f"{classes[first]}, probability {float(probabilities[first]):.3f}"
     right = "" if truth is None else f" It is {classes[truth]}: {_verdict(first == truth)}."
     lines = (f"The network says {said}.{right}",)
-    return View(sheet.image, f"{title or 'A picture'}. {lines[0]}", lines)
+    return View(sheet.image, f"{title or 'An image'}. {lines[0]}", lines)
 
 
 def _verdict(right: bool) -> str:
     return "right" if right else "wrong"
 
 
-def _warmed(picture: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Lay a heat map over the grey copy of its picture."""
-    grey = (picture @ np.array((0.299, 0.587, 0.114)))[..., None]
+def _warmed(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
+    """Lay a heat map over the grey copy of its image."""
+    grey = (image @ np.array((0.299, 0.587, 0.114)))[..., None]
     most = heat.max()
     colours = matplotlib.colormaps["viridis"](heat / most if most > 0 else heat)[..., :3]
     return (1 - OPACITY) * grey + OPACITY * colours

@@ -1,8 +1,8 @@
-"""One picture's way through a network: what each layer gave, kept small, and drawn.
+"""One image's way through a network: what each layer gave, kept small, and drawn.
 
-`trace` runs the picture once and keeps, of every layer, a few maps as thumbnails; `layer` draws
+`trace` runs the image once and keeps, of every layer, a few maps as thumbnails; `layer` draws
 one layer from that, without another pass: its filters or its strongest maps, where its strongest
-value looks on the picture, and where it stands in the architecture.
+value looks on the image, and where it stands in the architecture.
 
 Source of the receptive field's place: Araujo, Norris and Sim, "Computing receptive fields of
 convolutional neural networks" (2019), https://distill.pub/2019/computing-receptive-fields
@@ -33,7 +33,7 @@ SIDE = 96  # pixels of a kept map, at most
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """What one layer gave for one picture, after the ReLU behind it if there is one.
+    """What one layer gave for one image, after the ReLU behind it if there is one.
 
     Attributes:
         shape: (C, h, w), or (D,) of a dense layer.
@@ -51,44 +51,44 @@ class Output:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """One picture's way through a network.
+    """One image's way through a network.
 
     Attributes:
-        picture: (H, W, 3) of float in [0, 1], as the network was given it.
+        image: (H, W, 3) of float in [0, 1], as the network was given it.
         table: what `layers.layer_table` says, convolutions, poolings and dense layers only.
         outputs: {name of the layer: what it gave}.
         filters: (C, 3, k, k), the weights of the first convolution.
     """
 
-    picture: np.ndarray
+    image: np.ndarray
     table: "pandas.DataFrame"
     outputs: dict[str, Output]
     filters: Tensor
 
 
-def trace(network: nn.Module, picture: Tensor, preset: ImageClassification) -> Trace:
-    """Run one picture through a network and keep what every layer gave.
+def trace(network: nn.Module, image: Tensor, preset: ImageClassification) -> Trace:
+    """Run one image through a network and keep what every layer gave.
 
     Args:
         network: layers in one line, as `models.build` makes them; its modes are left as they were.
-        picture: (3, H, W), normalised by the preset.
+        image: (3, H, W), normalised by the preset.
         preset: the weights' own, `weights.transforms()`.
 
     Raises:
-        ValueError: if `picture` is not one square picture.
+        ValueError: if `image` is not one square image.
     """
-    if picture.ndim != 3 or picture.shape[0] != 3 or picture.shape[1] != picture.shape[2]:
+    if image.ndim != 3 or image.shape[0] != 3 or image.shape[1] != image.shape[2]:
         raise ValueError(
-            f"picture must be one square picture (3, H, H), not {tuple(picture.shape)}: take one "
+            f"image must be one square image (3, H, H), not {tuple(image.shape)}: take one "
             f"of a batch, batch[0]"
         )
-    table = layers.layer_table(network, size=picture.shape[1])
+    table = layers.layer_table(network, size=image.shape[1])
     table = table[table["kind"].isin(KINDS)].reset_index(drop=True)
     outputs: dict[str, Output] = {}
     with _listening(network, outputs), torch.inference_mode():
-        network(picture[None].to(next(network.parameters()).device))
+        network(image[None].to(next(network.parameters()).device))
     first = next(layer for layer in network.modules() if isinstance(layer, nn.Conv2d))
-    seen = plots.as_seen(picture[None], preset)[0]
+    seen = plots.denormalise(image[None], preset)[0]
     return Trace(seen, table, outputs, first.weight.detach().cpu())
 
 
@@ -150,7 +150,7 @@ def layer(trace: Trace, name: str) -> View:
     output = trace.outputs[name]
     sheet = Sheet(760, 445)
     _draw_architecture(sheet, trace, name)
-    _draw_picture(sheet, trace, row, output)
+    _draw_image(sheet, trace, row, output)
     first = name == trace.table["layer"][0]
     if first:
         _draw_tiles(sheet, 270, "its filters", _filter_tiles(trace.filters), 235, 8)
@@ -159,7 +159,7 @@ def layer(trace: Trace, name: str) -> View:
         room, columns = 235, 1
     _draw_tiles(sheet, left, _title(output), [_bright(m) for m in output.maps], room, columns)
     lines = _words(row, output)
-    alt = f"The architecture with {name} marked, the picture, and what the layer gave for it."
+    alt = f"The architecture with {name} marked, the image, and what the layer gave for it."
     return View(sheet.image, alt, lines)
 
 
@@ -176,11 +176,11 @@ def _words(row: "pandas.Series", output: Output) -> tuple[str, ...]:
         what += f" with windows of {row['kernel']}×{row['kernel']}, stride {row['stride']}"
         what += f", padding {row['padding']}"
     field = row["receptive_field"]
-    sees = "the whole picture" if row["kind"] == "Linear" else f"{field}×{field} pixels"
+    sees = "the whole image" if row["kind"] == "Linear" else f"{field}×{field} pixels"
     if row["kind"] == "Linear":
         where = ""
     elif field > 1:
-        where = " The frame on the picture is what the strongest value of the first map sees."
+        where = " The frame on the image is what the strongest value of the first map sees."
     return (
         f"{what}: output {shape}, {row['parameters']:,} parameters.",
         f"One value sees {sees} (its receptive field). {output.silent:.0%} of the values are zero."
@@ -197,7 +197,7 @@ def _draw_architecture(sheet: Sheet, trace: Trace, name: str) -> None:
     gap = min(14.0, (732 - sum(wide) * squeeze) / gaps)
     for width, row in zip(wide, table.itertuples(), strict=True):
         side = row.output[1] if len(row.output) == 3 else 1
-        half = 6 + 44 * math.log2(1 + side) / math.log2(1 + trace.picture.shape[0])
+        half = 6 + 44 * math.log2(1 + side) / math.log2(1 + trace.image.shape[0])
         here = row.layer == name
         right = left + width * squeeze
         colour = plots.ORANGE if here else COLOURS[row.kind]
@@ -216,10 +216,10 @@ def _draw_architecture(sheet: Sheet, trace: Trace, name: str) -> None:
     sheet.text(place + 15, 9, "chosen", anchor="lm", size=11)
 
 
-def _draw_picture(sheet: Sheet, trace: Trace, row: "pandas.Series", output: Output) -> None:
+def _draw_image(sheet: Sheet, trace: Trace, row: "pandas.Series", output: Output) -> None:
     left, top, side = 14, 190, 235
-    sheet.text(left, top - 22, "the picture, as it was given")
-    sheet.picture(trace.picture, left, top, side, side)
+    sheet.text(left, top - 22, "the image, as it was given")
+    sheet.paste(trace.image, left, top, side, side)
     if output.strongest is None:
         return
     start, jump = _geometry(trace.table, row["layer"])
@@ -240,7 +240,7 @@ def _seen(
     place: int, start: float, jump: int, field: int, side: float, trace: Trace
 ) -> tuple[float, float]:
     """Return the first and the last point, along one side, of what a value sees."""
-    pixels = trace.picture.shape[0]
+    pixels = trace.image.shape[0]
     low = start + place * jump - (field - 1) / 2
     first, last = (min(max(edge, 0), pixels) * side / pixels for edge in (low, low + field))
     return first, max(last, first + 5)
@@ -268,7 +268,7 @@ def _draw_tiles(
         row, column = divmod(place, columns)
         x, y = left + column * side, 190 + row * side
         height = (side - 3) * min(tile.shape[0] / tile.shape[1], 1)
-        sheet.picture(tile, x, y, side - 3, height, smooth=False)
+        sheet.paste(tile, x, y, side - 3, height, smooth=False)
 
 
 def _filter_tiles(weight: Tensor) -> list[np.ndarray]:
