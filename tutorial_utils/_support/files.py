@@ -1,18 +1,69 @@
-"""Write files whole or not at all, and read what was written."""
+"""Write files whole or not at all, read JSON, and check for free space on the disk."""
 
 import json
 import os
+import shutil
 import stat
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+MARGIN_BYTES = 64 * 2**20  # stays free on the disk
+
+
+def as_path(path: str | Path) -> Path:
+    """Return a path that a user gave, absolute, with `~` replaced by the home folder."""
+    return Path(path).expanduser().absolute()
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a temporary file beside `path`, flush it to the disk, and rename it.
+
+    What was at `path` stays until the new file is whole. Two processes that write at the same time
+    use two temporary files.
+
+    Args:
+        path: where the file goes; its folder exists.
+        write: is given the path of the temporary file and writes it.
+
+    Source:
+        The rename in one step: https://pubs.opengroup.org/onlinepubs/9799919799/
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+    try:
+        temporary.touch(exist_ok=False)
+        mode = stat.S_IMODE(temporary.stat().st_mode)
+        write(temporary)
+        temporary.chmod(mode)  # safetensors writes files that only their owner can read
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file by `replace_file`."""
+    replace_file(path, lambda temporary: temporary.write_bytes(content))
+
 
 def write_json(path: Path, content: dict) -> None:
-    text = json.dumps(content, indent=1) + "\n"
-    replace_file(path, lambda draft: draft.write_text(text, encoding="utf-8"))
+    """Write a dictionary as JSON by `replace_file`; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def read_json(path: Path, kind: str) -> dict:
+    """Read a dictionary from a JSON file.
+
+    Args:
+        path: the file.
+        kind: what it should be, for messages, such as "history".
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not JSON, or not a dictionary.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"there is no {kind} at {path}")
     try:
@@ -24,16 +75,9 @@ def read_json(path: Path, kind: str) -> dict:
     return content
 
 
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a draft beside the file, make sure it is on the disk, and put it in its place."""
-    draft = path.with_name(path.name + ".draft")
-    try:
-        draft.touch()
-        mode = stat.S_IMODE(draft.stat().st_mode)
-        write(draft)
-        draft.chmod(mode)  # safetensors writes files that only their owner can read
-        with draft.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+def missing_space(folder: Path, size_bytes: int) -> str | None:
+    """Return what is missing if the disk of a folder lacks space for so many bytes, else None."""
+    free, needed = shutil.disk_usage(folder).free, size_bytes + MARGIN_BYTES
+    if free >= needed:
+        return None
+    return f"the disk of {folder} has {free / 1e6:.0f} MB free and {needed / 1e6:.0f} MB are needed"
