@@ -33,7 +33,7 @@ from torch.nn import functional
 from tqdm.auto import tqdm
 
 from tutorial_utils import models
-from tutorial_utils._support import fast_pass, weight_files
+from tutorial_utils._support import precision, weight_files
 from tutorial_utils._support.files import replace_file
 from tutorial_utils.history import Score
 
@@ -384,7 +384,7 @@ class _Run:
         self.frozen = _first(self.network.features, recipe.frozen)
         self.frozen.requires_grad_(False)
         self.optimizer = _optimizer(self.network, recipe)
-        self.mixed = device.type == "cuda" or (device.type == "cpu" and fast_pass.native_bf16())
+        self.mixed = precision.native_bf16(device)
         self.steps = math.ceil(len(images.train) / recipe.batch_size)  # of an epoch
 
     @property

@@ -105,7 +105,7 @@ def test_mixed_precision_is_close(images):
 
 @pytest.mark.parametrize("native", [True, False])
 def test_precision_follows_the_processor(native, images, monkeypatch):
-    monkeypatch.setattr(features, "native_bf16", lambda: native)
+    monkeypatch.setattr(features, "native_bf16", lambda device: native)
     monkeypatch.setattr(fast_pass, "winograd_pays", lambda: False)
     network = backbone()
     wanted = torch.bfloat16 if native else torch.float32

@@ -27,9 +27,7 @@ from torch.utils.data import Dataset, Subset
 from tqdm.auto import tqdm
 
 from tutorial_utils._support import fast_pass, feature_files
-from tutorial_utils._support.fast_pass import native_bf16
-
-__all__ = ["Features", "extract", "native_bf16"]
+from tutorial_utils._support.precision import native_bf16
 
 DTYPES = (torch.float32, torch.bfloat16)
 IN_MEMORY_BYTES = 128 * 2**20  # larger values stay in their file and are mapped into memory
@@ -256,7 +254,7 @@ def _how(backbone: nn.Module, device: torch.device, dtype: torch.dtype | None) -
     """Choose among the ways of `fast_pass`."""
     if dtype is not None:
         return "bfloat16" if dtype == torch.bfloat16 else "float32"
-    if device.type != "cpu" or native_bf16():
+    if native_bf16(device):
         return "bfloat16"
     return "staged" if fast_pass.winograd_pays() and fast_pass.in_one_line(backbone) else "float32"
 

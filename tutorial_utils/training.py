@@ -26,7 +26,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from tutorial_utils._support import fast_pass
+from tutorial_utils._support.precision import native_bf16
 from tutorial_utils.checkpoints import Keeper, load_checkpoint, recipe_of
 from tutorial_utils.history import Epoch, History, Score
 
@@ -111,7 +111,7 @@ def fit(
     if history.epochs:
         say(f"resumed after epoch {history.last.epoch} of {epochs}")
     bar = (interactive() and not quiet) if progress is None else progress
-    mixed = precision == "mixed" or (precision == "auto" and _computes_bf16(device))
+    mixed = precision == "mixed" or (precision == "auto" and native_bf16(device))
     run = _Run(network, train, val, optimizer, device, epochs, bar, mixed, stop)
     history.stopped = None  # it goes on
     try:
@@ -249,14 +249,6 @@ class _Run:
             f"finite number. Try a smaller lr, e.g. {lr / 10:g}, and check that the inputs are "
             f"finite (images come through the weights' own transforms)."
         )
-
-
-def _computes_bf16(device: torch.device) -> bool:
-    if device.type == "cpu":
-        return fast_pass.native_bf16()
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "mps"
 
 
 def _adam(lr: float) -> MakeOptimizer:

@@ -3,7 +3,6 @@
 import platform
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -107,14 +106,6 @@ def test_only_layers_in_one_line_are_staged():
     assert not fast_pass.in_one_line(Forked())
 
 
-@pytest.mark.parametrize(("says", "faster", "answer"), [(1, 1, 1), (1, 0, 0), (0, 1, 0)])
-def test_bf16_is_taken_only_where_it_is_measured_faster(says, faster, answer, monkeypatch):
-    seconds = {torch.float32: 2.0, torch.bfloat16: 1.0 if faster else 2.5}
-    monkeypatch.setattr(fast_pass, "says_bf16", lambda: bool(says))
-    monkeypatch.setattr(fast_pass, "_seconds", seconds.get)
-    assert fast_pass.native_bf16.__wrapped__() is bool(answer)
-
-
 @pytest.mark.parametrize(
     ("nnpack", "capability", "answer"),
     [(True, "AVX2", True), (True, "AVX512", False), (False, "AVX2", False)],
@@ -123,40 +114,6 @@ def test_winograd_where_it_was_measured(nnpack, capability, answer, monkeypatch)
     monkeypatch.setattr(torch.backends.nnpack, "is_available", lambda: nnpack)
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     assert fast_pass.winograd_pays() is answer
-
-
-@pytest.mark.parametrize(
-    ("found", "answer"),
-    [
-        ({"avx512_bf16": True, "avx2": True}, True),
-        ({"amx_bf16": True}, True),
-        ({"bf16": True, "neon": True}, True),
-        ({"avx512_bf16": False, "amx_bf16": False, "avx512_f": True}, False),
-        ({"bf16": False, "neon": True}, False),
-    ],
-)
-def test_native_bf16_reads_the_capabilities(found, answer, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found, raising=False)
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
-    assert fast_pass.says_bf16() is answer
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert fast_pass.says_bf16() is False
-
-
-@pytest.mark.parametrize("answer", [True, False])
-def test_native_bf16_with_older_torch(answer, monkeypatch):
-    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: answer, raising=False)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
-    assert fast_pass.says_bf16() is answer
-
-
-@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="/proc/cpuinfo is Linux's")
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="the flags' names are x86's")
-def test_native_bf16_agrees_with_the_kernel():
-    flags = set(Path("/proc/cpuinfo").read_text().split())
-    assert fast_pass.says_bf16() == bool(flags & {"avx512_bf16", "amx_bf16"})
 
 
 FAULTS = """

@@ -17,7 +17,6 @@ Sources:
 import ctypes
 import functools
 import os
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -26,28 +25,6 @@ from torch import Tensor, nn
 
 WINOGRAD_FROM = 16  # torch hands smaller batches to a slower way
 MAP_BYTES = 224 * 2**20  # how large one layer's output may be
-WORTH = 1.3  # how many times faster bfloat16 must be to be taken
-
-
-@functools.cache
-def native_bf16() -> bool:
-    """Tell whether this processor computes bfloat16 natively, and faster than float32.
-
-    Elsewhere torch emulates it, which is slower than float32. What the processor says of itself
-    (AVX512_BF16, AMX, ARM's BF16) is asked first, then a matrix product is timed, once a process.
-    """
-    return says_bf16() and _seconds(torch.float32) > WORTH * _seconds(torch.bfloat16)
-
-
-def says_bf16() -> bool:
-    """Tell whether the processor says that it has instructions for bfloat16."""
-    if not torch.backends.mkldnn.is_available():
-        return False
-    if hasattr(torch.cpu, "get_capabilities"):
-        found = torch.cpu.get_capabilities()
-        return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    older = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # torch before 2.12
-    return any(getattr(torch.cpu, name, bool)() for name in older)  # bool() is False
 
 
 def keep_memory() -> None:
@@ -204,14 +181,3 @@ def _winograd(wanted: bool) -> Iterator[None]:
         yield
     finally:
         torch.backends.mkldnn.enabled = before
-
-
-def _seconds(dtype: torch.dtype, *, side: int = 768, times: int = 5) -> float:
-    """Return the shortest of a few times of one matrix product."""
-    matrix = torch.ones(side, side, dtype=dtype)
-    durations = []
-    for _ in range(times):
-        start = time.perf_counter()
-        torch.mm(matrix, matrix)
-        durations.append(time.perf_counter() - start)
-    return min(durations)

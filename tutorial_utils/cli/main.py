@@ -126,13 +126,14 @@ def _doctor(options: argparse.Namespace) -> int:
     import torch
     import torchvision
 
-    from tutorial_utils import data, features, models
+    from tutorial_utils import data, models
     from tutorial_utils._support import connection
+    from tutorial_utils._support.precision import native_bf16
 
     print(f"tutorial_utils {__version__}, Python {platform.python_version()}")
     print(f"torch {torch.__version__}, torchvision {torchvision.__version__}")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    bf16 = "native" if features.native_bf16() else "emulated, so not used"
+    bf16 = "native" if native_bf16(device) else "emulated, so not used"
     print(f"device: {device}, {os.cpu_count()} processors; bfloat16: {bf16}")
     print(
         f"network: {'reached' if connection.online() else 'none, ' + connection.offline_reason()}"
