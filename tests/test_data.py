@@ -19,10 +19,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from serving import serving, sha256, zipped
-from torchvision.transforms._presets import ImageClassification
 
 from tutorial_utils import data
 from tutorial_utils._support import cache, connection, downloads, image_files
+from tutorial_utils._support.presets import preset as make_preset
 
 REAL = os.environ.get("ANTS_BEES_DIR", "")
 NEEDS_REAL = "ANTS_BEES_DIR names no folder with the real photographs"
@@ -852,7 +852,7 @@ def test_dataset_is_torchvisions(folder):
 
 
 def test_dataset_transforms(folder):
-    preset = ImageClassification(crop_size=8, resize_size=10)
+    preset = make_preset(8, 10)
     tensor, label = data.load(folder, quiet=True).dataset("val", preset)[0]
     assert (tensor.shape, tensor.dtype, label) == ((3, 8, 8), torch.float32, 0)
 
@@ -868,7 +868,7 @@ def test_counts_are_a_copy(folder):
     assert images.counts()["train"]["ants"] == 2
 
 
-PRESET = ImageClassification(crop_size=8, resize_size=10)
+PRESET = make_preset(8, 10)
 
 
 def test_loader_batches(folder):
@@ -920,7 +920,7 @@ def test_augmented_varies_and_is_repeatable():
 
 
 def test_augmented_mirrors_and_cuts():
-    preset = ImageClassification(crop_size=32, mean=(0.0,) * 3, std=(1.0,) * 3)
+    preset = make_preset(32, 256, mean=(0.0,) * 3, std=(1.0,) * 3)
     half = Image.new("L", (64, 64), 0)
     half.paste(255, (32, 0, 64, 64))  # dark on the left, light on the right
     torch.manual_seed(0)
@@ -932,7 +932,7 @@ def test_augmented_mirrors_and_cuts():
 
 
 def test_augmented_normalises_as_the_weights_do():
-    preset = ImageClassification(crop_size=8, mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 0.125))
+    preset = make_preset(8, 256, mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 0.125))
     black = Image.new("RGB", (20, 30))  # stays black in any light
     found = data.augmented(preset)(black)
     torch.testing.assert_close(found, preset(black))

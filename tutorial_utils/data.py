@@ -23,12 +23,12 @@ import torchvision
 from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import v2
-from torchvision.transforms._presets import ImageClassification
 
 from tutorial_utils import synthetic
 from tutorial_utils._support import cache, connection, downloads, image_files
 from tutorial_utils._support.image_files import open_image as open_image
 from tutorial_utils._support.image_files import read_image as read_image
+from tutorial_utils._support.presets import Preset
 
 SOURCES = ("auto", "folder", "cache", "download", "synthetic")
 SPLITS = ("train", "val")
@@ -244,7 +244,7 @@ def loader(dataset: Dataset, *, batch_size: int = 20, shuffle: bool = False) -> 
 
 
 def augmented(
-    preset: ImageClassification,
+    preset: Preset,
     *,
     least_area: float = 0.5,
     flip: float = 0.5,

@@ -21,10 +21,11 @@ from typing import NamedTuple
 import torch
 import torchvision
 from torch import Tensor, nn
-from torchvision.transforms._presets import ImageClassification
 
 from tutorial_utils._support import connection, weight_files
 from tutorial_utils._support.arguments import check_choice, check_whole
+from tutorial_utils._support.presets import Preset as Preset
+from tutorial_utils._support.presets import preset as preset
 
 ARCHS = ("alexnet", "vgg16")
 WEIGHTS = ("auto", "imagenet", "demo", "none")
@@ -57,13 +58,13 @@ class Weights:
     path: Path | None
     summary: str
 
-    def transforms(self) -> ImageClassification:
+    def transforms(self) -> Preset:
         """Return the preset that turns an image into the (3, H, W) float32 tensor wanted."""
         if self.kind == "imagenet":
             return IMAGENET[self.arch].transforms()
         crop, resize = DEMO_CROP[self.arch], DEMO_RESIZE[self.arch]
         mean, std = DEMO_NORMALISATION
-        return ImageClassification(crop_size=crop, resize_size=resize, mean=mean, std=std)
+        return preset(crop, resize, mean=mean, std=std)
 
 
 class Counts(NamedTuple):

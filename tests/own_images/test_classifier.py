@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torchvision.transforms._presets import ImageClassification
 
 from tutorial_utils import models
 from tutorial_utils.own_images import classifier
@@ -36,7 +35,7 @@ def made(arch, kind, *, side=None, names=NAMES):
         torch.manual_seed(12)
         found = classifier.build(models.find_weights(arch, kind, quiet=True), names)
     if side is not None:
-        preset = ImageClassification(crop_size=side, resize_size=side)
+        preset = models.preset(side)
         found = classifier.Classifier(arch, found.classes, preset, found.network)
     return found
 

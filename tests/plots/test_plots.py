@@ -8,7 +8,6 @@ import pandas
 import pytest
 import torch
 from PIL import Image
-from torchvision.transforms._presets import ImageClassification
 
 from tutorial_utils import evaluation, layers, models, plots
 
@@ -55,7 +54,7 @@ def test_stacked_draws_a_bar_a_row_with_its_total():
 
 
 def test_as_seen_undoes_the_normalisation():
-    preset = ImageClassification(crop_size=8, resize_size=8)
+    preset = models.preset(8)
     image = Image.new("RGB", (8, 8), (255, 128, 0))
     seen = plots.denormalise(preset(image)[None], preset)
     assert seen[0].shape == (8, 8, 3)

@@ -8,13 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
-from torchvision.transforms._presets import ImageClassification
 
-from tutorial_utils import plots
+from tutorial_utils import models, plots
 from tutorial_utils.history import Epoch, History, Score
 from tutorial_utils.widgets import drawings
 
-PRESET = ImageClassification(crop_size=64, resize_size=64)
+PRESET = models.preset(64)
 ORANGE = tuple(int(plots.ORANGE[k : k + 2], 16) for k in (1, 3, 5))
 
 

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torchvision.transforms._presets import ImageClassification
 
 from tutorial_utils import models
 from tutorial_utils.widgets import tracing
 
-PRESET = ImageClassification(crop_size=32, resize_size=32)
+PRESET = models.preset(32)
 
 
 class Tiny(nn.Module):

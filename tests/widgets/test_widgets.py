@@ -15,12 +15,11 @@ from matplotlib import pyplot
 from nbclient import NotebookClient
 from PIL import Image
 from torch import nn
-from torchvision.transforms._presets import ImageClassification
 
-from tutorial_utils import data, evaluation, layers, lesson, training, widgets
+from tutorial_utils import data, evaluation, layers, lesson, models, training, widgets
 from tutorial_utils.history import History
 
-PRESET = ImageClassification(crop_size=32, resize_size=32)
+PRESET = models.preset(32)
 CLASSES = ["ants", "bees"]
 
 

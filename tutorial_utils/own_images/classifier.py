@@ -32,7 +32,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.datasets.folder import IMG_EXTENSIONS
-from torchvision.transforms._presets import ImageClassification
 
 from tutorial_utils import data, models
 from tutorial_utils._support import image_files
@@ -73,7 +72,7 @@ class Classifier:
 
     arch: str
     classes: tuple[str, ...]
-    preset: ImageClassification
+    preset: models.Preset
     network: nn.Sequential
 
     @property
@@ -219,7 +218,7 @@ def _notes(classifier: Classifier) -> dict[str, str]:
 
 def _read_notes(
     path: Path, notes: dict[str, str]
-) -> tuple[str, tuple[str, ...], ImageClassification]:
+) -> tuple[str, tuple[str, ...], models.Preset]:
     """Check the file's texts and return architecture, class names and preset."""
     if notes.get("format") != FORMAT:
         raise ValueError(
@@ -266,7 +265,7 @@ def _checked_names(names: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def _checked_preset(size: dict, arch: str) -> ImageClassification:
+def _checked_preset(size: dict, arch: str) -> models.Preset:
     crop, resize = size["crop"], size["resize"]
     if not all(isinstance(side, int) for side in (crop, resize)):
         raise ValueError(f"the image's size is {crop!r} and {resize!r}, not whole numbers")
@@ -278,7 +277,7 @@ def _checked_preset(size: dict, arch: str) -> ImageClassification:
     mean, std = (tuple(map(float, size[name])) for name in ("mean", "std"))
     if len(mean) != 3 or len(std) != 3 or not all(map(math.isfinite, mean + std)) or min(std) <= 0:
         raise ValueError(f"the mean {mean} and the deviation {std} are not those of three colours")
-    return ImageClassification(crop_size=crop, resize_size=resize, mean=mean, std=std)
+    return models.preset(crop, resize, mean=mean, std=std)
 
 
 def _check_kind(path: Path) -> None:
@@ -427,7 +426,7 @@ def _predict(
             yield Prediction(path, None, image)
 
 
-def _prepared(preset: ImageClassification, path: Path) -> Tensor | str:
+def _prepared(preset: models.Preset, path: Path) -> Tensor | str:
     """Return an image as the network wants it, or why that cannot be."""
     if path.is_dir():
         return "a folder without images"
@@ -441,7 +440,7 @@ def _prepared(preset: ImageClassification, path: Path) -> Tensor | str:
         return image_files.reason(error.__cause__ or error)
 
 
-def _too_long(preset: ImageClassification, image: Image.Image) -> str | None:
+def _too_long(preset: models.Preset, image: Image.Image) -> str | None:
     """Refuse an image that its resizing, which keeps the proportions, would blow up."""
     width, height = image.size
     short, long = sorted(image.size)

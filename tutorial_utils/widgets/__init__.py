@@ -22,11 +22,11 @@ from IPython.display import display
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms._presets import ImageClassification
 
 from tutorial_utils import attribution, data, evaluation, layers, lesson, plots, training
 from tutorial_utils.evaluation import Predictions
 from tutorial_utils.history import History
+from tutorial_utils.models import Preset
 from tutorial_utils.widgets import drawings, tracing
 from tutorial_utils.widgets.canvas import View
 from tutorial_utils.widgets.controls import Drop, Labels
@@ -124,7 +124,7 @@ class Explorer(Exhibit):
 
 
 def layer_explorer(
-    network: nn.Module, dataset: Dataset, preset: ImageClassification, *, count: int = 6
+    network: nn.Module, dataset: Dataset, preset: Preset, *, count: int = 6
 ) -> Explorer:
     """Make something to walk through a network's layers with, and see what each gives.
 
@@ -190,7 +190,7 @@ def freeze_slider(costs: "pandas.DataFrame", *, frozen: int = 0) -> Explorer:
     return Explorer("How much is frozen?", {"frozen": slider}, partial(drawings.freezing, costs))
 
 
-def augmentation_playground(dataset: Dataset, preset: ImageClassification) -> Explorer:
+def augmentation_playground(dataset: Dataset, preset: Preset) -> Explorer:
     """Make a place to turn each random change of an image up and down.
 
     Args:
@@ -221,7 +221,7 @@ def mistake_browser(
     network: nn.Module,
     dataset: Dataset,
     predictions: Predictions,
-    preset: ImageClassification,
+    preset: Preset,
     classes: Sequence[str],
 ) -> Explorer:
     """Make something to leaf through the answers with, those of the highest loss first.
@@ -277,7 +277,7 @@ def _explained(
     dataset: Dataset,
     predictions: Predictions,
     place: int,
-    preset: ImageClassification,
+    preset: Preset,
     classes: Sequence[str],
 ) -> View:
     tensor, truth = dataset[place]
@@ -316,7 +316,7 @@ class OwnImage(Exhibit):
 
 def own_image(
     network: nn.Module,
-    preset: ImageClassification,
+    preset: Preset,
     classes: Sequence[str],
     *,
     example: tuple[str, Image.Image],

@@ -17,10 +17,10 @@ import matplotlib
 import numpy as np
 import torch
 from PIL import Image
-from torchvision.transforms._presets import ImageClassification
 
 from tutorial_utils import data, layers, plots
 from tutorial_utils.history import History
+from tutorial_utils.models import Preset
 from tutorial_utils.widgets import canvas
 from tutorial_utils.widgets.canvas import FAINT, Sheet, View
 
@@ -218,7 +218,7 @@ def _draw_parts(
 
 def augmentation(
     image: Image.Image,
-    preset: ImageClassification,
+    preset: Preset,
     *,
     least_area: float = 0.5,
     flip: float = 0.5,

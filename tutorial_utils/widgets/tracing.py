@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torchvision.transforms._presets import ImageClassification
 
 from tutorial_utils import layers, plots
+from tutorial_utils.models import Preset
 from tutorial_utils.widgets.canvas import FAINT, Sheet, View
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Trace:
     filters: Tensor
 
 
-def trace(network: nn.Module, image: Tensor, preset: ImageClassification) -> Trace:
+def trace(network: nn.Module, image: Tensor, preset: Preset) -> Trace:
     """Run one image through a network and keep what every layer gave.
 
     Args:
