@@ -4,10 +4,12 @@ VENV ?= .venv
 PIP_FLAGS ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+READY_FOR_TESTS := $(VENV)/.ready-for-tests
+PIP := python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 
 .PHONY: help lessons test test-fast test-browser browser test-colab test-widgets7 lab badges images notebooks results bench bench-cost bench-widgets bench-weights doctor clean
 
-help: ## Say what can be made (this text)
+help: ## List the commands (this text)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 lessons: $(READY) ## Run all lessons into build/lessons, with HTML pages and a table of results
@@ -16,22 +18,22 @@ lessons: $(READY) ## Run all lessons into build/lessons, with HTML pages and a t
 # Two tests at a time: a lesson holds up to 2 GB.
 SIDE_BY_SIDE ?= -n 2 --dist worksteal
 
-test: $(READY) ## Run every test: style, package, all lessons by papermill and nbval
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+test: $(READY_FOR_TESTS) ## Run every test: style, imports, package, all lessons by papermill and nbval
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-test-fast: $(READY) ## Run the tests that run no whole lesson
+test-fast: $(READY_FOR_TESTS) ## Run the tests that run no whole lesson
 	$(BIN)/python -m pytest -m "not lessons"
 
-test-browser: $(READY) ## Run the tests that drive a browser (CHROMIUM=PATH names one)
+test-browser: $(READY_FOR_TESTS) ## Run the tests that drive a browser (CHROMIUM=PATH names one)
 	$(BIN)/python -m pytest tests/browser
 
-# A browser of the right version, for these tests alone. On a bare Linux it needs more:
+# The version of Chromium that playwright expects. A bare Linux also needs system packages:
 # BROWSER_FLAGS=--with-deps.
-browser: $(READY) ## Download the Chromium that the tests in a browser need, if you have none
+browser: $(READY_FOR_TESTS) ## Download the Chromium that the tests in a browser need, if you have none
 	$(BIN)/python -m playwright install $(BROWSER_FLAGS) chromium
 
-# Colab's versions, in an environment of their own.
+# Colab's versions, in their own environment.
 COLAB ?= .venv-colab
 COLAB_PYTHON ?= python3.12
 COLAB_BIN := $(COLAB)/bin
@@ -39,35 +41,34 @@ COLAB_LESSONS ?= 04_freezing or 06_training
 
 test-colab: $(COLAB)/.ready ## Run the unit tests and two lessons with Colab's versions
 	$(COLAB_BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lessons and not browser"
-	$(COLAB_BIN)/python -m pytest $(SIDE_BY_SIDE) tests/test_lessons.py -k "$(COLAB_LESSONS)"
+	$(COLAB_BIN)/python -m pytest $(SIDE_BY_SIDE) tests/notebooks/test_lessons.py -k "$(COLAB_LESSONS)"
 
-# The widgets' older line, which Colab and older JupyterLabs have, in an environment of its own.
+# ipywidgets 7, which Colab and older JupyterLabs have, in its own environment.
 WIDGETS7 ?= .venv-widgets7
 WIDGETS7_BIN := $(WIDGETS7)/bin
 
 test-widgets7: $(WIDGETS7)/.ready ## Run the unit tests with ipywidgets 7.7.1
 	$(WIDGETS7_BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lessons and not browser"
 
-$(WIDGETS7)/.ready: requirements.txt pyproject.toml
+$(WIDGETS7)/.ready: requirements.txt tests/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(WIDGETS7)
-	sed 's/^ipywidgets==.*/ipywidgets==7.7.1/' requirements.txt > $(WIDGETS7)/requirements.txt
-	$(WIDGETS7_BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) \
-		-r $(WIDGETS7)/requirements.txt
-	$(WIDGETS7_BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps -e .
+	sed '/^-r/d; s/^ipywidgets==.*/ipywidgets==7.7.1/' requirements.txt tests/requirements.txt \
+		> $(WIDGETS7)/requirements.txt
+	$(WIDGETS7_BIN)/$(PIP) -r $(WIDGETS7)/requirements.txt
+	$(WIDGETS7_BIN)/$(PIP) --no-deps -e .
 	touch $@
 
-$(COLAB)/.ready: $(wildcard binder/colab-constraints*.txt) binder/colab.py requirements.txt pyproject.toml
+$(COLAB)/.ready: $(wildcard binder/colab-constraints*.txt *requirements.txt tests/requirements.txt) binder/colab.py pyproject.toml
 	$(COLAB_PYTHON) -m venv $(COLAB)
 	$(COLAB_BIN)/python binder/colab.py > $(COLAB)/requirements.txt
-	$(COLAB_BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) \
-		-r $(COLAB)/requirements.txt
-	$(COLAB_BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -e .[colab]
+	$(COLAB_BIN)/$(PIP) -r $(COLAB)/requirements.txt
+	$(COLAB_BIN)/$(PIP) -e .[colab]
 	touch $@
 
 lab: $(READY) ## Open JupyterLab at lesson 00
 	$(BIN)/python -m jupyterlab notebooks/00_start_here.ipynb
 
-doctor: $(READY) ## Say what this machine has: versions, device, pictures, weights
+doctor: $(READY) ## Print what this machine has: versions, device, images, weights
 	$(BIN)/python -m tutorial_utils doctor
 
 badges: $(READY) ## Write the repository's address everywhere (REPO=owner/name REF=tag)
@@ -82,23 +83,27 @@ notebooks: $(READY) ## Run the lessons in place, so that the committed outputs a
 results: $(READY) ## Measure the README's table of results again (long; RESULTS_FLAGS="--seeds 3")
 	$(BIN)/python images/measure.py $(RESULTS_FLAGS)
 
-bench: $(READY) ## Measure the post's loop against the course's (long; BENCH_FLAGS="--rounds 1")
+bench: $(READY) ## Compare the blog post's loop with the course's (long; BENCH_FLAGS="--rounds 1")
 	$(BIN)/python bench/bench.py $(BENCH_FLAGS)
 
 DATA ?= ../shared/tiny_imagenet
-bench-cost: $(READY) ## Measure what features of 400, 4,000 and 40,000 pictures cost (DATA=FOLDER)
+bench-cost: $(READY) ## Measure what features of 400, 4,000 and 40,000 images cost (DATA=FOLDER)
 	$(BIN)/python bench/cost.py --data $(DATA)
 
-bench-widgets: $(READY) ## Measure how long the widgets take to follow a move
+bench-widgets: $(READY) ## Measure how long the widgets take to redraw
 	$(BIN)/python bench/widgets.py $(BENCH_FLAGS)
 
-bench-weights: $(READY) ## Measure what the demo weights are worth, and what loading them takes
+bench-weights: $(READY) ## Measure the demo weights: accuracy of a linear head, loading time and memory
 	$(BIN)/python bench/weights.py $(BENCH_FLAGS)
 
 $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS) --no-deps -e .
+	$(BIN)/$(PIP) -r requirements.txt
+	$(BIN)/$(PIP) --no-deps -e .
+	touch $@
+
+$(READY_FOR_TESTS): $(READY) tests/requirements.txt
+	$(BIN)/$(PIP) -r tests/requirements.txt
 	touch $@
 
 clean: ## Remove what was built (not the environment)

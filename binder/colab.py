@@ -1,6 +1,6 @@
-"""Prints what an environment with Colab's versions needs: `python binder/colab.py`.
+"""Print the requirements of an environment with Colab's versions: `python binder/colab.py`.
 
-That is requirements.txt with Colab's versions (colab-constraints.txt) in place of its own, without
+That is what lessons and tests need, with Colab's versions (colab-constraints.txt), without
 JupyterLab, which Colab does not have, and with onnx as the bootstrap cell would have it installed.
 """
 
@@ -28,6 +28,7 @@ def merged(root: Path = ROOT, python: tuple[int, int] = sys.version_info[:2]) ->
     """Return the requirements with Colab's versions, for this Python or another."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     found = requirements(root / "requirements.txt")
+    found |= requirements(root / "tests" / "requirements.txt")
     found |= {name_of(line): line for line in project["optional-dependencies"]["colab"]}
     found |= requirements(root / "binder" / "colab-constraints.txt")
     if python >= (3, 13):

@@ -85,7 +85,8 @@ def test_rights_times_and_versions(path):
                 assert re.fullmatch(r"actions/[\w-]+@v\d+", step["uses"]), step["uses"]
             if step.get("uses", "").startswith("actions/setup-python@"):
                 assert step["with"]["cache"] == "pip"
-                assert (ROOT / step["with"]["cache-dependency-path"]).is_file()
+                for name in step["with"]["cache-dependency-path"].split():
+                    assert (ROOT / name).is_file()
 
 
 def test_only_the_deployment_may_write_and_only_pages():
