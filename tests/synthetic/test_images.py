@@ -1,0 +1,121 @@
+"""Tests of single synthetic images: repeatable, varied, and the same without their insects."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tutorial_utils import synthetic
+
+SMALL = (160, 120)
+# Brightness of 3 × 4 squares of 16 pixels each in the images of seed 0 that version 2 draws.
+VERSION_2 = {
+    "ants": [[156, 142, 126, 133], [92, 84, 77, 122], [147, 135, 141, 143]],
+    "bees": [[74, 90, 103, 97], [122, 95, 97, 96], [76, 91, 78, 70]],
+}
+
+every_class = pytest.mark.parametrize("label", synthetic.CLASSES)
+
+
+def difference(first, second) -> np.ndarray:
+    """Return by how much two images differ at each pixel, (H, W)."""
+    return np.abs(np.asarray(first, int) - np.asarray(second, int)).max(axis=2)
+
+
+def pair(label, seed, **options):
+    image = synthetic.draw(label, seed=seed, size=SMALL)
+    return image, synthetic.background(label, seed=seed, size=SMALL, **options)
+
+
+@every_class
+def test_the_same_seed_gives_the_same_bytes(label):
+    first, again = (synthetic.jpeg_bytes(label, seed=5) for _ in range(2))
+    assert first == again
+
+
+@every_class
+def test_an_image_that_changes_needs_a_new_version(label):
+    image = synthetic.draw(label, seed=0, size=(64, 48)).convert("L").reduce(16)
+    assert synthetic.VERSION == 2
+    assert np.allclose(np.asarray(image, int), VERSION_2[label], atol=2)
+
+
+def test_the_global_generator_is_neither_used_nor_moved():
+    np.random.seed(0)
+    first = synthetic.jpeg_bytes("bees", seed=1)
+    before = np.random.get_state()[1].copy()
+    np.random.seed(1)
+    assert synthetic.jpeg_bytes("bees", seed=1) == first
+    np.random.seed(0)
+    assert (np.random.get_state()[1] == before).all()
+
+
+def test_seeds_and_classes_give_different_images():
+    files = {
+        synthetic.jpeg_bytes(label, seed=seed) for label in synthetic.CLASSES for seed in range(6)
+    }
+    assert len(files) == 12
+
+
+def test_jpegs_are_rgb_of_300_to_500_pixels_and_of_varied_shape():
+    sizes = set()
+    for seed in range(12):
+        with Image.open(io.BytesIO(synthetic.jpeg_bytes("ants", seed=seed))) as image:
+            assert (image.format, image.mode) == ("JPEG", "RGB")
+            sizes.add(image.size)
+    assert all(300 <= max(size) <= 500 and min(size) >= 190 for size in sizes)
+    assert len(sizes) > 8
+    assert len({width > height for width, height in sizes}) == 2
+
+
+def test_an_image_has_the_size_given():
+    image = synthetic.draw("bees", seed=3, size=(200, 120))
+    assert (image.size, image.mode) == ((200, 120), "RGB")
+
+
+@pytest.mark.parametrize("function", [synthetic.draw, synthetic.background])
+@pytest.mark.parametrize(
+    ("label", "options", "message"),
+    [
+        ("wasps", {"seed": 0}, "label is 'wasps'; allowed are 'ants', 'bees'"),
+        ("ant", {"seed": 0}, "label is 'ant'; allowed are 'ants', 'bees'"),
+        ("ants", {"seed": -1}, "seed is -1; give a whole number of 0 or more"),
+        ("ants", {"seed": 0, "size": (31, 200)}, r"size is \(31, 200\); give .* at least 32"),
+    ],
+)
+def test_a_wrong_argument_raises_with_what_to_give(function, label, options, message):
+    with pytest.raises(ValueError, match=message):
+        function(label, **options)
+
+
+@every_class
+@pytest.mark.parametrize("seed", range(4))
+def test_with_shadows_a_background_differs_only_where_the_insect_is(label, seed):
+    image, bare = pair(label, seed, shadows=True)
+    there = difference(image, bare) > 0
+    assert 0.02 < there.mean() < 0.6
+    assert np.median(difference(image, bare)[there]) > 20
+
+
+def test_without_shadows_they_are_gone_as_well():
+    image, bare = pair("bees", 1)
+    _, shaded = pair("bees", 1, shadows=True)
+    shadow = difference(shaded, bare) > 0
+    assert shadow.mean() > 0.03
+    assert np.asarray(shaded)[shadow].mean() < np.asarray(bare)[shadow].mean() - 5
+    assert (difference(image, bare) > 0).mean() > (difference(image, shaded) > 0).mean()
+
+
+def test_a_background_has_the_size_of_its_image_and_repeats_itself():
+    image = synthetic.draw("ants", seed=7)
+    first, again = (synthetic.background("ants", seed=7) for _ in range(2))
+    assert (first.size, first.mode) == (image.size, "RGB")
+    assert first.tobytes() == again.tobytes()
+    assert first.tobytes() != synthetic.background("ants", seed=8).tobytes()
+
+
+def test_a_background_leaves_the_next_image_as_it_was():
+    before = synthetic.jpeg_bytes("bees", seed=11)
+    synthetic.background("bees", seed=11)
+    assert synthetic.jpeg_bytes("bees", seed=11) == before
