@@ -21,7 +21,7 @@ from PIL import Image
 from serving import serving, sha256, zipped
 
 from tutorial_utils import data
-from tutorial_utils._support import cache, connection, downloads, image_files
+from tutorial_utils._support import cache, connection, downloads, image_files, image_sources
 from tutorial_utils._support.presets import preset as make_preset
 
 REAL = os.environ.get("ANTS_BEES_DIR", "")
@@ -43,8 +43,8 @@ def alone(monkeypatch, tmp_path):
     monkeypatch.delenv("ANTS_BEES_DIR", raising=False)
     monkeypatch.setattr(connection, "_failures", [])
     monkeypatch.setattr(downloads, "RETRIES", 0)
-    monkeypatch.setattr(data.synthetic, "write", write)
-    monkeypatch.setattr(data.synthetic, "VERSION", 7)
+    monkeypatch.setattr(image_sources.synthetic, "write", write)
+    monkeypatch.setattr(image_sources.synthetic, "VERSION", 7)
 
 
 def write(folder, *, train=None, val=None, seed=0, progress=None):
@@ -85,9 +85,9 @@ def server(monkeypatch):
             url, asked = stack.enter_context(serving(content, **settings))
             monkeypatch.delenv("TUTORIAL_OFFLINE")
             monkeypatch.setattr(connection, "online", lambda force=False: True)
-            monkeypatch.setattr(data, "URL", url)
-            monkeypatch.setattr(data, "SHA256", sha or sha256(content))
-            monkeypatch.setattr(data, "SIZE_BYTES", len(content))
+            monkeypatch.setattr(image_sources, "URL", url)
+            monkeypatch.setattr(image_sources, "SHA256", sha or sha256(content))
+            monkeypatch.setattr(image_sources, "SIZE_BYTES", len(content))
             return asked
 
         yield start
@@ -127,7 +127,7 @@ def test_drawn_when_nothing_else_answers(capsys):
 def test_drawn_once(monkeypatch, capsys):
     first = data.load(quiet=True)
     assert capsys.readouterr() == ("", "")
-    monkeypatch.setattr(data.synthetic, "write", lambda *_, **__: pytest.fail("drawn again"))
+    monkeypatch.setattr(image_sources.synthetic, "write", lambda *_, **__: pytest.fail("drawn again"))
     again = data.load()
     assert again == first
     assert capsys.readouterr().out == f"{again.summary}\n"
@@ -135,7 +135,7 @@ def test_drawn_once(monkeypatch, capsys):
 
 def test_drawn_anew_when_the_drawings_change(monkeypatch):
     old = data.load(quiet=True)
-    monkeypatch.setattr(data.synthetic, "VERSION", 8)
+    monkeypatch.setattr(image_sources.synthetic, "VERSION", 8)
     new = data.load(quiet=True)
     assert new.root.name == "synthetic-8"
     assert old.root.exists()
@@ -277,10 +277,10 @@ def test_download_whole(server, tmp_path, capsys):
     images = data.load()
     assert (images.origin, images.kind) == ("download", "photographs")
     assert images.counts() == {"train": {"ants": 2, "bees": 3}, "val": {"ants": 1, "bees": 1}}
-    assert images.root == cache.cache_path() / f"hymenoptera_data-{data.SHA256[:8]}"
+    assert images.root == cache.cache_path() / f"hymenoptera_data-{image_sources.SHA256[:8]}"
     assert not list(cache.cache_path().rglob("*.zip"))
     assert len(asked) == 1
-    host = data.URL.split("/")[2]
+    host = image_sources.URL.split("/")[2]
     assert capsys.readouterr().out == f"downloading 0 MB from {host}, once\n{images.summary}\n"
     assert images.summary == f"images: 7 photographs, 5 train, 2 val (downloaded from {host})"
 
@@ -388,7 +388,7 @@ def test_no_room_for_the_drawings(monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(data.synthetic, "write", full)
+    monkeypatch.setattr(image_sources.synthetic, "write", full)
     with pytest.raises(
         OSError, match="No space left on device.: make room, or set ANTS_BEES_CACHE"
     ):
@@ -401,11 +401,11 @@ def test_drawing_that_is_interrupted_leaves_nothing(monkeypatch):
         make_set(folder)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(data.synthetic, "write", interrupted)
+    monkeypatch.setattr(image_sources.synthetic, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         data.load(quiet=True)
     assert {path.name for path in cache.cache_path().iterdir()} <= {"synthetic-7.lock"}
-    monkeypatch.setattr(data.synthetic, "write", write)
+    monkeypatch.setattr(image_sources.synthetic, "write", write)
     assert data.load(quiet=True).origin == "synthetic"
 
 
@@ -426,7 +426,7 @@ def test_two_processes_on_an_empty_cache_both_get_all(monkeypatch, tmp_path):
         time.sleep(0.6)
         return make_set(folder)
 
-    monkeypatch.setattr(data.synthetic, "write", slow)
+    monkeypatch.setattr(image_sources.synthetic, "write", slow)
     context = multiprocessing.get_context("fork")
     barrier, queue = context.Barrier(2), context.Queue()
     running = [context.Process(target=_load_and_report, args=(barrier, queue)) for _ in "ab"]

@@ -1,20 +1,12 @@
-"""The images: where they come from, what is wrong with them, and how a network gets them.
+"""The images: loading them, listing what is wrong with them, and batches for a network.
 
-`load` asks the sources in order and says which one answered: a folder of your own, the cache, the
-download, the synthetic images. All of them are laid out as torchvision's `ImageFolder`
-reads them: `train/<class>/` and `val/<class>/`.
-
-Sources:
-    The photographs of ants and bees, a part of ImageNet collected for PyTorch's tutorial:
-    https://docs.pytorch.org/tutorials/beginner/transfer_learning_tutorial.html
-    EXIF orientation: CIPA DC-008, "Exchangeable image file format", 4.6.5
+All sources of images, see `load`, are laid out as torchvision's `ImageFolder` reads them:
+`train/<class>/` and `val/<class>/`.
 """
 
 import functools
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from numbers import Integral, Real
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,20 +16,15 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import v2
 
-from tutorial_utils import synthetic
-from tutorial_utils._support import cache, connection, downloads, image_files
+from tutorial_utils._support import files, folders, image_files, image_sources
+from tutorial_utils._support.arguments import check_choice, check_share, check_whole
 from tutorial_utils._support.image_files import open_image as open_image
 from tutorial_utils._support.image_files import read_image as read_image
+from tutorial_utils._support.image_sources import SOURCES as SOURCES
+from tutorial_utils._support.image_sources import SPLITS as SPLITS
 from tutorial_utils._support.presets import Preset
 
-SOURCES = ("auto", "folder", "cache", "download", "synthetic")
-SPLITS = ("train", "val")
-
-URL = "https://download.pytorch.org/tutorial/hymenoptera_data.zip"
-SHA256 = "fbc41b31d544714d18dd1230b1e2b455e1557766e13e67f9f5a7a23af7c02209"
-SIZE_BYTES = 47_286_322
-
-# By these the photographs are known when they come from a folder.
+# A folder with these counts and this file holds the course's photographs.
 PHOTOGRAPHS = {"train": {"ants": 123, "bees": 121}, "val": {"ants": 70, "bees": 83}}
 LANDMARK = Path("train/ants/0013035.jpg")
 
@@ -64,7 +51,7 @@ class Audit:
         counts: readable images, by split and class. A folder without `train` and `val` is one
             split, named ".".
         problems: files that have an image's name and cannot be used.
-        odd: files and folders that are left out for what they are, each with the reason.
+        odd: files and folders that are not read, each with the reason.
     """
 
     counts: dict[str, dict[str, int]]
@@ -72,7 +59,7 @@ class Audit:
     odd: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Return a table of the counts, then the problems and the odd ones line by line."""
+        """Return a table of the counts, then one line for each problem and each odd file."""
         rows = [("split", "class", "images", "problems")]
         for split, counts in self.counts.items():
             for label, count in counts.items():
@@ -83,31 +70,29 @@ class Audit:
             f"{split:{widths[0]}}  {label:{widths[1]}}  {count:>{widths[2]}}  {bad:>{widths[3]}}"
             for split, label, count, bad in rows
         ]
-        lines += [
-            f"problem: {problem.path.as_posix()}: {problem.reason}" for problem in self.problems
-        ]
+        lines += [f"problem: {path.as_posix()}: {reason}" for path, reason in self.problems]
         return "\n".join(lines + [f"odd: {note}" for note in self.odd])
 
 
 class ImageFolder(torchvision.datasets.ImageFolder):
-    """torchvision's, except that a hidden folder (such as .ipynb_checkpoints) is no class."""
+    """torchvision's, except that hidden folders, such as .ipynb_checkpoints, are no classes."""
 
     def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
         """Return the class names in alphabetical order, and the index of each."""
-        classes = _visible_folders(Path(directory))
+        classes = folders.subfolders(Path(directory))
         return classes, {label: index for index, label in enumerate(classes)}
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """A set of images that was found and looked through.
+    """A set of images that was found and audited.
 
     Attributes:
         root: the folder that holds `train` and `val`.
-        origin: which source answered: "folder", "cache", "download" or "synthetic".
+        origin: the source that was used: "folder", "cache", "download" or "synthetic".
         kind: "photographs" (the 397 of the course), "synthetic images" or "own folder".
-        summary: one line, saying what it is and where it came from.
-        audit: what was found in it.
+        summary: one line: how many images of which kind, and where they came from.
+        audit: what the folder holds.
         classes: the class names in the order of their labels.
     """
 
@@ -134,63 +119,61 @@ class ImageSet:
 
         Args:
             split: "train" or "val".
-            transform: turns a PIL image into what the network wants; None leaves PIL images.
+            transform: turns a PIL image into the network's input; None leaves PIL images.
             least_side: decode a JPEG to a half, a quarter or an eighth of its size, as long as
                 no side has fewer pixels than this; faster, and slightly different pixels.
-            in_memory: decode each image once and keep it, so that later epochs need not: three
-                bytes a pixel.
+            in_memory: keep each decoded image for later epochs: three bytes a pixel.
 
         Raises:
-            ValueError: if the split is unknown or `least_side` is no whole number from 1.
+            ValueError: if the split is unknown or `least_side` is not a whole number from 1.
         """
-        if least_side is not None and (not isinstance(least_side, Integral) or least_side < 1):
-            raise ValueError(f"least_side must be a whole number from 1, not {least_side!r}")
-        if split not in SPLITS:
-            raise ValueError(f"unknown split {split!r}; allowed: {', '.join(SPLITS)}")
-        bad = {problem.path for problem in self.audit.problems}
-
-        def usable(file: str) -> bool:
-            path = Path(file).relative_to(self.root)
-            return _oddity(path.relative_to(split)) is None and path not in bad
-
+        check_choice("split", split, SPLITS)
+        if least_side is not None:
+            check_whole("least_side", least_side, 1)
         folder = self.root / split
+        usable = {str(folder / path) for path in folders.walk(folder) if _oddity(path) is None}
+        usable -= {str(self.root / problem.path) for problem in self.audit.problems}
         opened = functools.partial(open_image, least_side=least_side)
         loader = functools.cache(opened) if in_memory else opened
-        found = ImageFolder(folder, transform, loader=loader, is_valid_file=usable)
+        found = ImageFolder(folder, transform, loader=loader, is_valid_file=usable.__contains__)
         found.least_side = least_side
         return found
 
 
 def load(source: str | Path = "auto", *, quiet: bool = False) -> ImageSet:
-    """Find the images, look through them, and say in one line which they are.
+    """Find the images, audit them, and print one line with their source and number.
+
+    Used in lessons 00 to 11 and 13.
 
     Args:
-        source: one of `SOURCES`, or a folder. "auto" takes the first that is there: the folder in
-            ANTS_BEES_DIR, the photographs in the cache, the download, the synthetic images. Any
+        source: one of `SOURCES`, or a folder. "auto" takes the first that has images: the folder
+            in ANTS_BEES_DIR, the photographs in the cache, the download, the synthetic images. Any
             other source never falls back.
         quiet: print nothing.
 
     Raises:
         ValueError: if the source is unknown, or the folder's classes are too few, empty, or differ
             between train and val.
-        FileNotFoundError: if there is no folder, it lacks train or val, or the cache holds nothing.
-        ConnectionError: if the download was asked for and cannot be had.
+        FileNotFoundError: if there is no folder, it lacks train or val, or the cache is empty.
+        ConnectionError: if source="download" fails.
         PermissionError: if the cache cannot be written.
     """
-    found = _find(source, quiet)
+    found = image_sources.find(source, quiet=quiet)
     _check_layout(found.root, found.clause)
     report = audit(found.root)
     _check_left(found.root, report)
     kind = found.kind or _kind_of(found.root, report)
-    line = _summary(kind, report, found.clause)
+    summary = _summary(kind, report, found.clause)
     if not quiet:
-        print("\n".join([line, *_skipped(report)]), flush=True)
+        print("\n".join([summary, *_skipped(report)]), flush=True)
     classes = tuple(report.counts["train"])
-    return ImageSet(found.root, found.origin, kind, line, report, classes)
+    return ImageSet(found.root, found.origin, kind, summary, report, classes)
 
 
 def audit(folder: str | Path) -> Audit:
-    """Look through a folder of images, decoding every one, and list what is wrong.
+    """Return what a folder of images holds, after decoding every image.
+
+    Used in lesson 01.
 
     Args:
         folder: holds `train/<class>/` and `val/<class>/`, one of the two, or `<class>/` itself.
@@ -199,45 +182,38 @@ def audit(folder: str | Path) -> Audit:
         FileNotFoundError: if there is no such folder.
         NotADirectoryError: if it is a file.
     """
-    root = Path(folder).expanduser().absolute()
+    root = files.as_path(folder)
     _check_folder(root)
     splits = [split for split in SPLITS if (root / split).is_dir()] or ["."]
     counts, problems, odd = {}, [], []
     if splits != ["."]:
-        others = sorted(set(_visible_folders(root)) - set(splits))
+        others = [name for name in folders.subfolders(root) if name not in splits]
         odd += [f"{name}/: only train and val are read" for name in others]
     for split in splits:
-        counts[split] = dict.fromkeys(_visible_folders(root / split), 0)
-        for path in _files(root / split):
-            name = Path(split) / path
-            if note := _oddity(path):
-                odd.append(f"{name.as_posix()}: {note}")
-            elif fault := image_files.fault(root / name):
-                problems.append(Problem(name, fault))
-            else:
-                counts[split][path.parts[0]] += 1
+        counts[split] = _audit_split(root, split, problems, odd)
     return Audit(counts, tuple(problems), tuple(odd))
 
 
 def loader(dataset: Dataset, *, batch_size: int = 20, shuffle: bool = False) -> DataLoader:
-    """Return batches of a data set, in an order that torch's global generator decides.
+    """Return batches of a data set, shuffled by torch's global generator if at all.
+
+    Used in lessons 04 to 13.
 
     Args:
-        dataset: gives pairs of a tensor and a label.
+        dataset: of pairs of a tensor and a label.
         batch_size: images per batch; the last batch may be shorter.
-        shuffle: draw a new order for every pass.
+        shuffle: draw a new order for every epoch.
 
     Raises:
         ValueError: if `batch_size` is not a whole number from 1, or the data set is empty or
-            gives PIL images.
+            holds PIL images.
     """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
-        raise ValueError(f"batch_size must be a whole number from 1, not {batch_size!r}")
+    check_whole("batch_size", batch_size, 1)
     if len(dataset) == 0:
         raise ValueError("the data set is empty: there is nothing to load")
     if isinstance(dataset, ImageFolder) and dataset.transform is None:
         raise ValueError(
-            "the data set gives PIL images, which cannot be batched: make it with a transform, "
+            "the data set holds PIL images, which cannot be batched: make it with a transform, "
             "such as images.dataset('train', weights.transforms())"
         )
     return DataLoader(dataset, batch_size=int(batch_size), shuffle=shuffle)
@@ -252,22 +228,20 @@ def augmented(
     contrast: float = 0.2,
     saturation: float = 0.2,
 ) -> v2.Compose:
-    """Return a training transform that varies every image a little, sized as the weights want.
+    """Return a training transform: random crop, flip and colours, then the preset's normalisation.
+
+    Used in lessons 01, 06 and 09.
 
     Args:
-        preset: the weights' own, `weights.transforms()`; its size, mean and standard deviation
-            are kept.
-        least_area: the least share of the image's area that a random cut keeps, above 0 to 1.
-        flip: how probable a mirror image is, 0 to 1.
-        brightness: by which share it is changed at most, 0 to 1; 0 leaves it as it is. Likewise
-            `contrast` and `saturation`.
-        contrast: see `brightness`.
-        saturation: see `brightness`.
+        preset: of the weights, `weights.transforms()`, for its size, mean and standard deviation.
+        least_area: the smallest share of the image's area that a random crop keeps, above 0 to 1.
+        flip: the probability of a horizontal flip, 0 to 1.
+        brightness: the largest relative change, 0 to 1.
+        contrast: the largest relative change, 0 to 1.
+        saturation: the largest relative change, 0 to 1.
 
     Returns:
-        Maps a PIL image to a float32 tensor (3, H, W). As it comes: a random cut of at least
-        half the area, mirrored every other time, with brightness, contrast and saturation changed
-        by up to a fifth.
+        Maps a PIL image to a float32 tensor (3, H, W).
 
     Raises:
         TypeError: if `preset` is not a preset of weights.
@@ -281,7 +255,7 @@ def augmented(
         )
     jitter = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
     for name, value in {"least_area": least_area, "flip": flip, **jitter}.items():
-        _check_share(name, value, zero=name != "least_area")
+        check_share(name, value, zero=name != "least_area")
     return v2.Compose(
         [
             v2.RandomResizedCrop(
@@ -296,192 +270,45 @@ def augmented(
     )
 
 
-def _check_share(name: str, value: object, *, zero: bool) -> None:
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not (0 <= value <= 1) or (value == 0 and not zero):
-        allowed = "from 0 to 1" if zero else "above 0, and 1 at most"
-        raise ValueError(f"{name} must be a number {allowed}, not {value!r}")
+def _audit_split(root: Path, split: str, problems: list[Problem], odd: list[str]) -> dict[str, int]:
+    """Return the readable images of each class; add what cannot be used to the two lists."""
+    counts = dict.fromkeys(folders.subfolders(root / split), 0)
+
+    def add_folder(path: Path, reason: str) -> None:
+        odd.append(f"{(split / path).as_posix()}/: {reason}")
+
+    for path in folders.walk(root / split, hidden=True, report=add_folder):
+        name = split / path
+        if reason := _oddity(path):
+            odd.append(f"{name.as_posix()}: {reason}")
+        elif reason := image_files.fault(root / name):
+            problems.append(Problem(name, reason))
+        else:
+            counts[path.parts[0]] += 1
+    return counts
 
 
-# The sources: where the images come from.
-
-
-class _Found(NamedTuple):
-    root: Path
-    origin: str
-    kind: str | None  # None: not known before the folder is looked through
-    clause: str
-
-
-def _find(source: str | Path, quiet: bool) -> _Found:
-    """Ask the source, or for "auto" all of them in order."""
-    if isinstance(source, os.PathLike) or _looks_like_folder(source):
-        root = Path(source).expanduser().absolute()
-        return _Found(root, "folder", None, f"the folder {source}")
-    if source == "auto":
-        return _find_any(quiet)
-    ask = {
-        "folder": _from_folder,
-        "cache": _from_cache,
-        "download": lambda: _from_download(quiet),
-        "synthetic": lambda: _synthetic("asked for by name", quiet),
-    }
-    if not isinstance(source, str) or source not in ask:
-        raise ValueError(
-            f"unknown source {source!r}; allowed: {', '.join(SOURCES)}, or the path of a folder "
-            f"(write ./name for a folder here)"
-        )
-    return ask[source]()
-
-
-def _looks_like_folder(source: object) -> bool:
-    if not isinstance(source, str) or source in SOURCES or not source:
-        return False
-    return source.startswith(("~", ".")) or "/" in source or "\\" in source or Path(source).is_dir()
-
-
-def _find_any(quiet: bool) -> _Found:
-    """Take the first source that answers; the synthetic images always do."""
-    if _folder_in_environment():
-        return _from_folder()
-    if root := cache.find(_photographs_name()):
-        return _Found(root, "cache", "photographs", "from the cache")
-    lost = (cache.cache_path() / _photographs_name()).exists()
-    before = "the photographs in the cache are not complete; " if lost else ""
-    if not connection.online():
-        return _synthetic(f"{before}no network: {connection.offline_reason()}", quiet)
-    try:
-        return _download(quiet)
-    except ConnectionError as error:
-        return _synthetic(f"{before}the download failed: {error}", quiet)
-
-
-def _folder_in_environment() -> str:
-    return os.environ.get("ANTS_BEES_DIR", "").strip()
-
-
-def _from_folder() -> _Found:
-    if not (given := _folder_in_environment()):
-        raise FileNotFoundError(
-            "source 'folder' was asked for, but ANTS_BEES_DIR is not set: set it to a folder that "
-            "holds train and val, or give the folder itself, data.load('path/to/folder')"
-        )
-    root = Path(given).expanduser().absolute()
-    return _Found(root, "folder", None, "the folder in ANTS_BEES_DIR")
-
-
-def _from_cache() -> _Found:
-    if root := cache.find(_photographs_name()):
-        return _Found(root, "cache", "photographs", "from the cache")
-    if root := cache.find(_synthetic_name()):
-        return _Found(
-            root, "cache", "synthetic images", "from the cache, which holds no photographs"
-        )
-    raise FileNotFoundError(
-        f"source 'cache' was asked for, but the cache {cache.cache_path()} holds no complete set "
-        f"of images: use source='download' or 'synthetic' once to fill it, or 'auto'"
-    )
-
-
-def _from_download(quiet: bool) -> _Found:
-    """Download by name: take what was downloaded before, else try, whatever is remembered."""
-    cure = (
-        f"Try again later, use source='synthetic' (or 'auto'), or get {URL} on another machine, "
-        f"unpack it and set ANTS_BEES_DIR to the folder"
-    )
-    kept = cache.find(_photographs_name())
-    if not kept and not connection.online(force=True):
-        reason = f"no network: {connection.offline_reason()}"
-        raise ConnectionError(f"the photographs cannot be downloaded ({reason}). {cure}")
-    try:
-        return _download(quiet)
-    except ConnectionError as error:
-        raise ConnectionError(f"the download of {URL} failed: {error}. {cure}") from error
-
-
-def _download(quiet: bool) -> _Found:
-    """Put the photographs into the cache; raise ConnectionError with the reason if it fails."""
-    root = cache.get_or_create(_photographs_name(), lambda work: _fetch(work, quiet), quiet=quiet)
-    return _Found(root, "download", "photographs", f"downloaded from {URL.split('/')[2]}")
-
-
-def _synthetic(reason: str, quiet: bool) -> _Found:
-    """Draw the images into the cache, once, and say why they are drawn."""
-
-    def make(work: Path) -> Path:
-        if not quiet:
-            print("drawing the images, once; this takes about half a minute", flush=True)
-        with downloads.progress_bar(quiet, desc="drawing", unit="image") as bar:
-
-            def progress(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-
-            return synthetic.write(work / "synthetic", progress=progress)
-
-    try:
-        root = cache.get_or_create(_synthetic_name(), make, quiet=quiet)
-    except PermissionError:
-        raise
-    except OSError as error:
-        raise OSError(
-            f"the synthetic images cannot be written to the cache {cache.cache_path()} "
-            f"({error.strerror or error}): make room, or set ANTS_BEES_CACHE to another folder"
-        ) from error
-    return _Found(
-        root, "synthetic", "synthetic images", f"drawn by tutorial_utils.synthetic; {reason}"
-    )
-
-
-def _photographs_name() -> str:
-    return f"hymenoptera_data-{SHA256[:8]}"
-
-
-def _synthetic_name() -> str:
-    return f"synthetic-{synthetic.VERSION}"
-
-
-def _fetch(work: Path, quiet: bool) -> Path:
-    """Download and unpack the photographs into an empty folder; return the set's own folder."""
-    sums = {"sha256": SHA256, "size_bytes": SIZE_BYTES}
-    try:
-        unpacked = downloads.unpack(
-            downloads.download(URL, work, **sums, quiet=quiet), work / "unpacked"
-        )
-    except ConnectionError:
-        raise
-    except OSError as error:
-        raise ConnectionError(f"it could not be written, {error.strerror or error}") from error
-    for folder in (unpacked, *sorted(unpacked.iterdir())):
-        if all((folder / split).is_dir() for split in SPLITS):
-            return folder
-    raise ConnectionError("the archive holds no folder with train and val")
-
-
-# The folder: what it must hold, and what is said of it.
-
-
-def _check_folder(root: Path, called: str = "the image folder") -> None:
+def _check_folder(root: Path, title: str = "the image folder") -> None:
     if not root.exists():
-        raise FileNotFoundError(f"{called} does not exist: {root}; {LAYOUT}")
+        raise FileNotFoundError(f"{title} does not exist: {root}; {LAYOUT}")
     if not root.is_dir():
         raise NotADirectoryError(
-            f"{called} is a file: {root}; {LAYOUT}. Unpack it first if it is an archive"
+            f"{title} is a file: {root}; {LAYOUT}. Unpack it first if it is an archive"
         )
 
 
-def _check_layout(root: Path, called: str) -> None:
-    """Check what can be seen without opening a file: train and val, with the same classes."""
-    _check_folder(root, called)
+def _check_layout(root: Path, title: str) -> None:
+    """Check without opening a file that train and val are there, with the same classes."""
+    _check_folder(root, title)
     missing = [split for split in SPLITS if not (root / split).is_dir()]
     if missing:
-        inner = [name for name in _visible_folders(root) if (root / name / "train").is_dir()]
+        inner = [name for name in folders.subfolders(root) if (root / name / "train").is_dir()]
         hint = f". Did you mean {root / inner[0]}?" if inner else ""
         raise FileNotFoundError(
             f"the image folder {root} lacks {' and '.join(missing)} (it holds "
-            f"{', '.join(_visible_folders(root)) or 'no folders'}); {LAYOUT}{hint}"
+            f"{', '.join(folders.subfolders(root)) or 'no folders'}); {LAYOUT}{hint}"
         )
-    train, val = (_visible_folders(root / split) for split in SPLITS)
+    train, val = (folders.subfolders(root / split) for split in SPLITS)
     if train != val:
         raise ValueError(
             f"the classes of {root} differ: train has {', '.join(train) or 'none'}; val has "
@@ -490,14 +317,15 @@ def _check_layout(root: Path, called: str) -> None:
     if len(train) < 2:
         raise ValueError(
             f"{root} has {len(train)} class{'' if train else 'es'} ({', '.join(train) or 'none'}), "
-            f"and two or more are needed to tell apart: make one folder per class in train and val"
+            f"and two or more are needed: make one folder per class in train and val"
         )
     for split in SPLITS:
         for label in train:
-            if not any(_oddity(label / path) is None for path in _files(root / split / label)):
+            paths = folders.walk(root / split / label)
+            if not any(_oddity(label / path) is None for path in paths):
                 raise ValueError(
                     f"the class {split}/{label} of {root} is empty: put images into it "
-                    f"({', '.join(IMG_EXTENSIONS)}), or take the class out of train and val"
+                    f"({', '.join(IMG_EXTENSIONS)}), or delete the class from train and val"
                 )
 
 
@@ -527,7 +355,7 @@ def _summary(kind: str, report: Audit, clause: str) -> str:
 
 
 def _skipped(report: Audit) -> list[str]:
-    """Return one line for each reason for which files are left out, naming them."""
+    """Return one line for each kind of problem, with the names of its files."""
     groups: dict[str, list[Problem]] = {}
     for problem in report.problems:
         groups.setdefault(problem.reason, []).append(problem)
@@ -546,30 +374,15 @@ def _named(problems: list[Problem], *, reasons: bool = True, limit: int = 10) ->
     return ", ".join(names) + (f" and {more} more" if more > 0 else "")
 
 
-def _visible_folders(folder: Path) -> list[str]:
-    return sorted(
-        entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != "."
-    )
-
-
-def _files(folder: Path) -> list[Path]:
-    """Return all files below a folder, relative to it, in the order of `ImageFolder`."""
-    found = sorted(os.walk(folder, followlinks=True))
-    return [
-        Path(base, name).relative_to(folder) for base, _, names in found for name in sorted(names)
-    ]
-
-
 def _oddity(path: Path) -> str | None:
-    """Return why a file is left out for its name, or None; `path` begins with the class."""
+    """Return why a file is not read, judged by its path from the class on, or None."""
     if any(part.startswith(".") for part in path.parts):
         return "hidden"
+    if not all(map(folders.is_visible, path.parts)):
+        return "left behind by a program or an operating system"
     if len(path.parts) < 2:
         return "outside the folders of the classes"
-    if path.suffix.lower() not in IMG_EXTENSIONS:
+    if not folders.is_image_name(path):
         kind = f"{path.suffix} files" if path.suffix else "files without an ending"
         return f"ImageFolder reads no {kind}"
     return None
-
-
-# One image: decoding it, and what may be wrong with it.

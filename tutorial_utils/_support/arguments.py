@@ -22,6 +22,22 @@ def check_whole(name: str, value: object, least: int, most: int | None = None) -
         raise ValueError(f"{name} must be a whole number from {least}{limit}, not {value!r}")
 
 
+def check_share(name: str, value: object, *, zero: bool = True) -> None:
+    """Check that a value is a number from 0 to 1.
+
+    Args:
+        name: of the argument, for the message.
+        value: what was given; a bool is no number here.
+        zero: whether 0 is allowed.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if not is_finite(value) or not 0 <= value <= 1 or (value == 0 and not zero):
+        allowed = "from 0 to 1" if zero else "above 0, and 1 at most"
+        raise ValueError(f"{name} must be a number {allowed}, not {value!r}")
+
+
 def check_choice(name: str, value: object, allowed: Iterable[str]) -> None:
     """Check that a value is one of a few names.
 

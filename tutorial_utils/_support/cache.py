@@ -1,7 +1,8 @@
 """The cache: one folder for what takes long to make.
 
-`get_or_create` makes an entry once, whole or not at all, however many processes ask for it at the
-same time.
+`get_or_create` makes an entry once, whole or not at all, however many processes need it at the same
+time. An entry is a folder. Beside it are its lock, `NAME.lock`, and folders `NAME.part-*`, in which
+it is made. Locks are never deleted: a process may be waiting for one.
 
 Sources:
     pooch, where an operating system wants caches: https://www.fatiando.org/pooch
@@ -15,11 +16,27 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import filelock
 import pooch
 
+from tutorial_utils._support import files
+
 MANIFEST = "complete.json"
+PART = ".part-"
+
+
+class Cleared(NamedTuple):
+    """What `clear` did.
+
+    Attributes:
+        freed_bytes: the size of the files that were deleted.
+        left: entries that are still there, with the reason in a few words.
+    """
+
+    freed_bytes: int
+    left: dict[str, str]
 
 
 def cache_path() -> Path:
@@ -28,11 +45,11 @@ def cache_path() -> Path:
     It is the folder that ANTS_BEES_CACHE names, or the one that the operating system has for it.
     """
     given = os.environ.get("ANTS_BEES_CACHE", "").strip()
-    return Path(given).expanduser().absolute() if given else pooch.os_cache("ants-and-bees")
+    return files.as_path(given) if given else pooch.os_cache("ants-and-bees")
 
 
 def cache_dir() -> Path:
-    """Return the cache folder, made if need be, after checking that it can be written.
+    """Return the cache folder after making it, if necessary, and checking that it can be written.
 
     Raises:
         PermissionError: if it cannot be made or written.
@@ -51,7 +68,7 @@ def cache_dir() -> Path:
 
 
 def find(name: str) -> Path | None:
-    """Return the folder of that name in the cache, or None unless it is there and whole.
+    """Return the folder of an entry, or None unless it is there and whole.
 
     Whole means that every file that `get_or_create` put there still has its size.
     """
@@ -64,16 +81,19 @@ def find(name: str) -> Path | None:
     return folder if whole else None
 
 
-def get_or_create(name: str, make: Callable[[Path], Path], *, quiet: bool = False) -> Path:
-    """Return the folder of that name in the cache; make it, if it is not there and whole.
+def get_or_create(
+    name: str, make: Callable[[Path], Path], *, what: str = "the same files", quiet: bool = False
+) -> Path:
+    """Return the folder of an entry; make it, if it is not there and whole.
 
-    Only one process makes it, the others wait. It is made elsewhere in the cache and moved into
-    place when complete, so what is cut short at any moment leaves nothing that looks complete.
+    Only one process makes it, the others wait. It is made beside the entry and renamed when
+    complete, so an interrupt at any moment leaves nothing that looks complete.
 
     Args:
-        name: the folder's name in the cache.
+        name: of the entry.
         make: is given an empty folder and returns a folder inside it, filled.
-        quiet: do not say that another process is being waited for.
+        what: is made, for the message to a process that waits, such as "the photographs".
+        quiet: print no such message.
 
     Raises:
         PermissionError: if the cache cannot be written.
@@ -81,12 +101,12 @@ def get_or_create(name: str, make: Callable[[Path], Path], *, quiet: bool = Fals
     if found := find(name):
         return found
     cache = cache_dir()
-    with _alone(cache / f"{name}.lock", quiet):
+    with locked(name, what=what, quiet=quiet):
         if found := find(name):  # another process has made it in the meantime
             return found
-        for left_over in cache.glob(f"{name}.part-*"):  # of a process that was killed
+        for left_over in cache.glob(f"{name}{PART}*"):  # of a process that was killed
             shutil.rmtree(left_over, ignore_errors=True)
-        with tempfile.TemporaryDirectory(prefix=f"{name}.part-", dir=cache) as work:
+        with tempfile.TemporaryDirectory(prefix=f"{name}{PART}", dir=cache) as work:
             made = make(Path(work))
             _write_manifest(made)
             shutil.rmtree(cache / name, ignore_errors=True)
@@ -95,14 +115,23 @@ def get_or_create(name: str, make: Callable[[Path], Path], *, quiet: bool = Fals
 
 
 @contextlib.contextmanager
-def _alone(path: Path, quiet: bool) -> Iterator[None]:
-    """Hold a lock; say so when another process holds it."""
-    lock = filelock.FileLock(path)
+def locked(name: str, *, what: str = "the same files", quiet: bool = False) -> Iterator[None]:
+    """Hold the lock of an entry for the block; print a line if another process holds it.
+
+    Args:
+        name: of the entry.
+        what: is made, for that line.
+        quiet: print nothing.
+
+    Raises:
+        PermissionError: if the cache cannot be written.
+    """
+    lock = _lock(name)
     try:
         lock.acquire(timeout=0.5)
     except filelock.Timeout:
         if not quiet:
-            print("another process is preparing the same images: waiting for it", flush=True)
+            print(f"another process is preparing {what}: waiting for it", flush=True)
         lock.acquire()
     try:
         yield
@@ -110,7 +139,69 @@ def _alone(path: Path, quiet: bool) -> Iterator[None]:
         lock.release()
 
 
+def discard(name: str, *, quiet: bool = False) -> None:
+    """Delete an entry under its lock, so that the next `get_or_create` makes it again.
+
+    Raises:
+        OSError: if it cannot be deleted.
+    """
+    with locked(name, quiet=quiet):
+        delete(name)
+
+
+def delete(name: str) -> None:
+    """Delete an entry, if it is there; the caller holds its lock.
+
+    Raises:
+        OSError: if it cannot be deleted.
+    """
+    if (cache_path() / name).exists():
+        shutil.rmtree(cache_path() / name)
+
+
+def entries() -> list[tuple[str, int]]:
+    """Return the folders in the cache and their sizes in bytes, by name."""
+    folder = cache_path()
+    found = sorted(path for path in folder.glob("*") if path.is_dir()) if folder.is_dir() else []
+    return [(path.name, _size_bytes(path)) for path in found]
+
+
+def clear(prefix: str = "") -> Cleared:
+    """Delete all entries, finished and unfinished, except those that another process is making.
+
+    Args:
+        prefix: delete only entries whose names start with it.
+    """
+    freed_bytes, left = 0, {}
+    for name, size_bytes in entries():
+        if not name.startswith(prefix):
+            continue
+        folder = cache_path() / name
+        try:
+            with _lock(name.partition(PART)[0]).acquire(timeout=0):
+                shutil.rmtree(folder)
+        except filelock.Timeout:
+            left[name] = "another process is using it"
+        except OSError as error:
+            left[name] = f"it cannot be deleted, {error.strerror or error}"
+        freed_bytes += size_bytes - _size_bytes(folder)
+    return Cleared(freed_bytes, left)
+
+
+def _lock(name: str) -> filelock.BaseFileLock:
+    return filelock.FileLock(cache_dir() / f"{name}.lock")
+
+
+def _size_bytes(folder: Path) -> int:
+    """Return the size of all files below a folder, which another process may be deleting."""
+    size_bytes = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            size_bytes += path.stat().st_size if path.is_file() else 0
+    return size_bytes
+
+
 def _write_manifest(folder: Path) -> None:
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in files}
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
     (folder / MANIFEST).write_text(json.dumps(sizes, indent=0), encoding="utf-8")

@@ -1,80 +1,84 @@
-"""Downloads: one file at a time, checked against its checksum before it is used.
+"""Downloads: one file at a time, checked against its SHA-256 before it appears.
 
-Source: pooch, https://www.fatiando.org/pooch
+Source: requests, https://requests.readthedocs.io
 """
 
-import contextlib
-import logging
-import shutil
+import hashlib
+import itertools
 import sys
-import zipfile
-from collections.abc import Iterator
+import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
-import pooch
 import requests
 from tqdm.auto import tqdm
 
+from tutorial_utils._support import files
+
 RETRIES = 2
+TIMEOUT_S = 15.0  # for connecting, and for a server that sends nothing
+CHUNK_BYTES = 2**20
+MIN_DIGITS = 8  # of a SHA-256, as the names of torch hub's files have them
+
+_NETWORK = (requests.RequestException, ConnectionError, TimeoutError)
 
 
-TIMEOUT_S = 15.0  # a download in which nothing arrives for so long has failed
+def download(
+    url: str,
+    folder: Path,
+    *,
+    sha256: str,
+    size_bytes: int | None = None,
+    unpacked_bytes: int = 0,
+    quiet: bool = False,
+) -> Path:
+    """Download one file into a folder, which is made if it is missing.
 
-
-def download(url: str, folder: Path, *, sha256: str, size_bytes: int, quiet: bool = False) -> Path:
-    """Download one file into a folder; a file whose checksum is wrong is not kept.
+    The file appears under its name when it is whole and its checksum is correct. An error or an
+    interrupt leaves nothing.
 
     Args:
         url: its last part becomes the file's name.
-        folder: exists.
-        sha256: the checksum, in hexadecimal.
-        size_bytes: how large the file is. Twice that must be free on the disk, so that it can be
-            unpacked.
+        folder: where the file goes.
+        sha256: the checksum in hexadecimal, or at least its first 8 digits.
+        size_bytes: of the file, if known; otherwise the server's answer gives it.
+        unpacked_bytes: must be free on the disk as well, to unpack the file.
         quiet: print nothing.
 
+    Returns:
+        The file's path.
+
     Raises:
-        ConnectionError: with the reason in a few words, if it cannot be had, whole and right.
+        ValueError: if `sha256` has fewer than 8 digits.
+        ConnectionError: if the file cannot be downloaded, with the reason in a few words.
+        OSError: if it cannot be written, or the disk has too little space.
     """
-    free = shutil.disk_usage(folder).free
-    if free < 2 * size_bytes:
-        raise ConnectionError(
-            f"the disk of the cache has {free / 1e6:.0f} MB free and {2 * size_bytes / 1e6:.0f} MB "
-            f"are needed"
-        )
+    if len(sha256) < MIN_DIGITS:
+        raise ValueError(f"sha256 must have {MIN_DIGITS} digits or more, not {sha256!r}")
+    folder.mkdir(parents=True, exist_ok=True)
+    _check_space(folder, (size_bytes or 0) + unpacked_bytes)
+    address = urlsplit(url)
+    path = folder / address.path.rpartition("/")[2]
     if not quiet:
-        print(f"downloading {size_bytes / 1e6:.0f} MB from {url.split('/')[2]}, once", flush=True)
-    try:
-        return _fetch(url, folder, sha256, size_bytes, quiet)
-    except ValueError as error:  # the checksum, says pooch
-        raise ConnectionError(
-            f"what arrived is not the file expected, {size_bytes:,} bytes, SHA-256 {sha256[:12]}..."
-        ) from error
-    except requests.HTTPError as error:
-        raise ConnectionError(f"the server answered HTTP {error.response.status_code}") from error
-    except requests.Timeout as error:
-        raise ConnectionError(f"the server was silent for {TIMEOUT_S:.0f} s") from error
-    except requests.RequestException as error:
-        raise ConnectionError("no connection was made, or it was cut") from error
+        what = path.name if size_bytes is None else f"{size_bytes / 1e6:.0f} MB"
+        print(f"downloading {what} from {address.netloc}, once", flush=True)
 
+    def write(temporary: Path) -> None:
+        with progress_bar(quiet, desc=path.name, unit="B", unit_scale=True) as bar:
+            digest = _stream(url, temporary, bar, unpacked_bytes)
+        if not digest.startswith(sha256.lower()):
+            raise _WrongFile(f"SHA-256 {digest[:12]}..., expected {sha256[:12]}...")
 
-def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack a zip archive into a new folder, after checking that every member stays inside.
-
-    Raises:
-        ConnectionError: if it is no zip archive, or a member would leave the folder.
-    """
-    folder.mkdir()
-    inside = folder.resolve()
-    try:
-        with zipfile.ZipFile(archive) as members:
-            for name in members.namelist():
-                target = Path(inside, name.replace("\\", "/")).resolve()
-                if not target.is_relative_to(inside):
-                    raise ConnectionError(f"the archive's member {name!r} would leave its folder")
-            members.extractall(folder)
-    except zipfile.BadZipFile as error:
-        raise ConnectionError("the file that arrived is no zip archive") from error
-    return folder
+    for attempt in itertools.count(1):
+        try:
+            files.replace_file(path, write)
+            return path
+        except Exception as error:  # requests lets errors of urllib3 and http.client through
+            if isinstance(error, OSError) and not isinstance(error, _NETWORK):
+                raise
+            if attempt > RETRIES:
+                raise ConnectionError(_reason(error)) from error
+        time.sleep(attempt)
 
 
 def progress_bar(quiet: bool, **settings: object) -> tqdm:
@@ -82,27 +86,40 @@ def progress_bar(quiet: bool, **settings: object) -> tqdm:
     return tqdm(disable=quiet or not sys.stderr.isatty(), leave=False, **settings)
 
 
-def _fetch(url: str, folder: Path, sha256: str, size_bytes: int, quiet: bool) -> Path:
-    name = url.rpartition("/")[2]
-    store = pooch.create(
-        path=folder,
-        base_url="",
-        registry={name: f"sha256:{sha256}"},
-        urls={name: url},
-        retry_if_failed=RETRIES,
-    )
-    settings = {"desc": name, "unit": "B", "unit_scale": True, "total": size_bytes}
-    with progress_bar(quiet, **settings) as bar, _hushed(pooch.get_logger()):
-        get = pooch.HTTPDownloader(progressbar=bar, timeout=TIMEOUT_S)
-        return Path(store.fetch(name, downloader=get))
+class _WrongFile(ValueError):
+    """The checksum is not the expected one; the text gives both."""
 
 
-@contextlib.contextmanager
-def _hushed(logger: logging.Logger) -> Iterator[None]:
-    """Keep pooch's own notes, which name paths of this machine, out of the lessons."""
-    before = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
+def _stream(url: str, path: Path, bar: tqdm, unpacked_bytes: int) -> str:
+    """Download into a file and return its SHA-256."""
+    digest = hashlib.sha256()
+    with requests.get(url, stream=True, timeout=TIMEOUT_S) as response, path.open("wb") as file:
+        response.raise_for_status()
+        bar.total = int(response.headers.get("Content-Length", 0)) or None
+        _check_space(path.parent, (bar.total or 0) + unpacked_bytes)
+        for chunk in response.iter_content(CHUNK_BYTES):
+            file.write(chunk)
+            digest.update(chunk)
+            bar.update(len(chunk))
+    return digest.hexdigest()
+
+
+def _check_space(folder: Path, size_bytes: int) -> None:
+    if missing := files.missing_space(folder, size_bytes):
+        raise OSError(missing)
+
+
+def _reason(error: Exception) -> str:
+    """Return in a few words why a download failed."""
+    if isinstance(error, _WrongFile):
+        return f"the file that arrived is not the expected one: {error}"
+    if isinstance(error, requests.HTTPError):
+        return f"the server answered HTTP {error.response.status_code}"
+    if isinstance(error, requests.TooManyRedirects):
+        return "the server redirects without end"
+    between_chunks = "timed out" in str(error)
+    if isinstance(error, requests.Timeout) or between_chunks:
+        return f"the server was silent for {TIMEOUT_S:.0f} s"
+    if isinstance(error, _NETWORK):
+        return "no connection was made, or it was cut"
+    return f"the server's answer is not valid HTTP ({type(error).__name__})"

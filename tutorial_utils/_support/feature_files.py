@@ -1,25 +1,23 @@
-"""Arrays that took long to compute, kept in the cache: whole, checked, safe with two processes.
+"""Cached features: arrays that took long to compute, whole, checked, safe with two processes.
 
 An entry is a folder `features-<key>` in the cache with the array, and a note of what it was
-computed from. The key is a checksum of that note, so what depends on anything else has another
-key. What is read back is checked against its own checksum, and made again if that is wrong.
+computed from. The key is a checksum of that note, so a change of anything in it gives another
+entry. An array is checked against its own checksum before it is used.
 """
 
 import contextlib
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from tutorial_utils._support import cache
+from tutorial_utils._support import cache, files
 
 PREFIX = "features-"
 VALUES, NOTE = "values.npy", "note.json"
-MARGIN_BYTES = 64 * 2**20  # left free on the disk
 
 
 def key_of(note: dict) -> str:
@@ -29,34 +27,41 @@ def key_of(note: dict) -> str:
 
 
 def read(note: dict, *, quiet: bool = False) -> np.ndarray | None:
-    """Return the kept array, memory-mapped, or None if there is none to trust.
+    """Return the cached array, memory-mapped, or None if there is none that can be trusted.
 
-    An entry that is cut short, altered or made from something else is thrown away, with one line
-    that says so.
+    An entry that is truncated, altered or made from something else is deleted, and a line is
+    printed.
+
+    Args:
+        note: what the array depends on.
+        quiet: print nothing.
     """
-    folder = cache.cache_path() / key_of(note)
+    name = key_of(note)
+    folder = cache.cache_path() / name
     if not folder.is_dir():
         return None
-    wrong = _wrong(folder, note)
-    if wrong is None:
-        return np.load(folder / VALUES, mmap_mode="c")
-    if not quiet:
-        print(f"features: the kept file {folder.name} {wrong}; it is made again")
-    shutil.rmtree(folder, ignore_errors=True)
-    return None
+    if _fault(folder, note):
+        with contextlib.suppress(OSError):  # a cache that is read-only stays as it is
+            _repair(name, note, quiet)
+        if _fault(folder, note):
+            return None
+    return np.load(folder / VALUES, mmap_mode="c")
 
 
-def write(note: dict, shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> np.ndarray:
+def write(
+    note: dict, shape: tuple[int, ...], parts: Iterable[np.ndarray], *, quiet: bool = False
+) -> np.ndarray:
     """Write a float32 array into the cache, part by part, and return it, memory-mapped.
 
     The parts go to the file and not through a mapping: memory holds one part at a time, and a
-    disk that is full is an error that can be told.
+    full disk raises an error.
 
     Args:
         note: what the array depends on; anything that JSON can hold.
         shape: the array's shape.
-        parts: its rows in order, in float32 arrays; asked for only if no other process has
+        parts: its rows in order, in float32 arrays; iterated over only if no other process has
             written the same in the meantime.
+        quiet: print nothing while another process is being waited for.
 
     Raises:
         OSError: if the cache cannot be written or has too little space; the text says how much
@@ -72,47 +77,41 @@ def write(note: dict, shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> np
         return folder
 
     check_space(4 * int(np.prod(shape)))
-    return np.load(cache.get_or_create(key_of(note), make) / VALUES, mmap_mode="c")
+    folder = cache.get_or_create(key_of(note), make, what="the same features", quiet=quiet)
+    return np.load(folder / VALUES, mmap_mode="c")
 
 
 def check_space(size_bytes: int) -> None:
     """Raise an OSError that says what is needed, if the cache's disk has too little space."""
-    free = shutil.disk_usage(cache.cache_dir()).free
-    if free < size_bytes + MARGIN_BYTES:
+    if missing := files.missing_space(cache.cache_dir(), size_bytes):
         raise OSError(
-            f"the disk of the cache has {free / 1e6:.0f} MB free, and "
-            f"{(size_bytes + MARGIN_BYTES) / 1e6:.0f} MB are needed to keep the features: make "
-            f"room (python -m tutorial_utils cache --clear), or set ANTS_BEES_CACHE to another disk"
+            f"the features cannot be cached: {missing}. Make room (python -m tutorial_utils cache "
+            f"--clear), or set ANTS_BEES_CACHE to a folder on another disk"
         )
 
 
-def entries() -> list[tuple[str, int]]:
-    """Return the folders of the cache and their sizes in bytes, by name."""
-    folder = cache.cache_path()
-    found = sorted(p for p in folder.glob("*") if p.is_dir()) if folder.is_dir() else []
-    return [(p.name, sum(f.stat().st_size for f in p.rglob("*") if f.is_file())) for p in found]
+def clear() -> cache.Cleared:
+    """Delete all cached features, except those that another process is making."""
+    return cache.clear(PREFIX)
 
 
-def clear(*, everything: bool = False) -> int:
-    """Delete the kept features, or everything that the cache holds; return how many bytes."""
-    freed = 0
-    for name, size in entries():
-        if everything or name.startswith(PREFIX):
-            shutil.rmtree(cache.cache_path() / name, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                (cache.cache_path() / f"{name}.lock").unlink()
-            freed += size
-    return freed
+def _repair(name: str, note: dict, quiet: bool) -> None:
+    """Delete an entry that cannot be trusted, unless another process has replaced it."""
+    with cache.locked(name, what="the same features", quiet=quiet):
+        if fault := _fault(cache.cache_path() / name, note):
+            if not quiet:
+                print(f"features: the cached file {name} {fault}; it is made again")
+            cache.delete(name)
 
 
-def _wrong(folder: Path, note: dict) -> str | None:
-    """Say what is wrong with an entry, or None."""
+def _fault(folder: Path, note: dict) -> str | None:
+    """Return what is wrong with an entry, or None."""
     try:
         full = json.loads((folder / NOTE).read_text(encoding="utf-8"))
         if full["made_from"] != json.loads(json.dumps(note)):
             return "was made from something else (other weights, images or transforms)"
         if _checksum(folder / VALUES) != full["sha256"]:
-            return "is cut short or altered"
+            return "is truncated or altered"
     except (OSError, ValueError, KeyError, TypeError):
         return "cannot be read"
     return None

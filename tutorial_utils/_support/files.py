@@ -13,7 +13,7 @@ MARGIN_BYTES = 64 * 2**20  # stays free on the disk
 
 def as_path(path: str | Path) -> Path:
     """Return a path that a user gave, absolute, with `~` replaced by the home folder."""
-    return Path(path).expanduser().absolute()
+    return Path(os.path.expanduser(path)).absolute()  # leaves ~name alone if there is no such user
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:

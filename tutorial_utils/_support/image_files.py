@@ -1,4 +1,4 @@
-"""Open image files: any format that a camera or the web hands out, as upright RGB.
+"""Open image files of all common formats as upright RGB.
 
 Source:
     EXIF orientation: CIPA DC-008, "Exchangeable image file format", 4.6.5
@@ -6,6 +6,7 @@ Source:
 
 import contextlib
 import io
+import os
 import warnings
 from pathlib import Path
 
@@ -13,63 +14,60 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 60_000_000
-
-
-# What files with an image's name really hold. Pillow knows more, some of which start programs.
+# Pillow knows more formats; some of them start other programs.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-
-
-# The kinds of image that a HEIF file may say it is, of those that Pillow does not read.
+# The brands of HEIF files, which Pillow does not read.
 HEIC = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 
 
 def open_image(path: str | Path, *, least_side: int | None = None) -> Image.Image:
-    """Open an image as a person sees it: upright, in colour, on white paper.
+    """Return an image file as upright RGB, transparent pixels on white.
+
+    Used in lessons 00 and 12.
 
     Args:
-        path: any file that Pillow reads: grey, CMYK, palette, transparent, 8 or 16 bits, turned
-            by its EXIF note.
-        least_side: decode a JPEG to a half, a quarter or an eighth, if no side has fewer pixels
-            then; None for the full size.
+        path: grey, CMYK, palette, transparent, 8 or 16 bits, rotated by its EXIF orientation.
+        least_side: decode a JPEG to a half, a quarter or an eighth of its size, as long as no side
+            has fewer pixels than this; None for the full size.
 
     Returns:
         The image, mode "RGB".
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it cannot be read, is cut short, or has more than 60 megapixels, in which
-            case it is not decoded.
+        ValueError: if it cannot be read, is truncated, or has more than 60 megapixels, which are
+            not decoded.
     """
-    path = Path(path)
+    path = Path(os.path.expanduser(path))
     if not path.exists():
         raise FileNotFoundError(f"there is no image {path}")
     try:
         return _read(path, least_side=least_side)
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         raise ValueError(
-            f"{path} cannot be used as an image: {reason(error)}. Replace it or take it out of "
+            f"{path} cannot be used as an image: {reason(error)}. Replace it or move it out of "
             f"the folder; data.audit lists all such files"
         ) from error
 
 
 def read_image(content: bytes, name: str) -> Image.Image:
-    """Open an image that came as bytes, e.g. by an upload, as `open_image` opens a file.
+    """Return an image that came as bytes, such as an upload, as `open_image` returns a file.
 
     Args:
         content: the whole file.
-        name: what it is called, for messages.
+        name: of the file, for messages.
 
     Returns:
         The image, mode "RGB".
 
     Raises:
-        ValueError: if it is not an image that can be read.
+        ValueError: if it is not an image, or cannot be read.
     """
     kinds = "JPEG, PNG, WebP, GIF, BMP or TIFF"
     if content[4:8] == b"ftyp" and content[8:12] in HEIC:
         raise ValueError(
-            f"{name} is a HEIC photograph, as telephones take them, which cannot be read here: "
-            f"save it as JPEG and try again"
+            f"{name} is a HEIC photograph, as phones take them, which cannot be read here: save "
+            f"it as JPEG and try again"
         )
     if not content:
         raise ValueError(f"{name} is empty, 0 bytes: give an image, {kinds}")
@@ -92,13 +90,10 @@ def fault(path: Path) -> str | None:
 
 
 def _read(path: Path, *, least_side: int | None = None) -> Image.Image:
-    """Decode an image to upright RGB.
+    """Decode a file to upright RGB; see `open_image` for `least_side`.
 
-    Args:
-        path: the file.
-        least_side: decode JPEG files to an eighth of their size at the least, with no side
-            shorter than this: all of the file is read, a truncated one is noticed, and it takes a
-            fraction of the time.
+    A JPEG that is decoded to an eighth of its size is still read to its end, so a truncated one is
+    noticed, in a fraction of the time.
     """
     if not path.is_file():
         raise _Unusable("not a file")
@@ -108,7 +103,7 @@ def _read(path: Path, *, least_side: int | None = None) -> Image.Image:
 
 
 def decode(file: Path | io.BytesIO, *, least_side: int | None = None) -> Image.Image:
-    """Decode an image that is known to be there to upright RGB; `reason` says what was wrong."""
+    """Decode an image to upright RGB; `reason` describes an error that it raises."""
     with Image.open(file, formats=FORMATS) as image:
         width, height = image.size
         if width * height > MAX_PIXELS:
@@ -118,19 +113,19 @@ def decode(file: Path | io.BytesIO, *, least_side: int | None = None) -> Image.I
         if least_side is not None:
             image.draft(None, (least_side, least_side))
         image.load()
-        with contextlib.suppress(Exception):  # a damaged EXIF note says nothing about the image
+        with contextlib.suppress(Exception):  # damaged EXIF data does not harm the image
             ImageOps.exif_transpose(image, in_place=True)
         return _coloured(image)
 
 
 class _Unusable(ValueError):
-    """An image that is refused; the text is the reason."""
+    """An image that is not accepted; the text is the reason."""
 
 
 def _coloured(image: Image.Image) -> Image.Image:
-    """Turn any kind of pixels into RGB, transparent ones on white."""
+    """Convert pixels of any mode to RGB, transparent ones on white."""
     if image.mode == "F":
-        raise _Unusable("its pixels are fractions, of which nobody knows how bright they are")
+        raise _Unusable("its pixels are fractions of an unknown range")
     if image.mode.startswith("I"):
         return _eight_bits(image).convert("RGB")
     if image.has_transparency_data:
@@ -142,17 +137,15 @@ def _coloured(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale grey of 16 bits, 0 to 65535, to 8 bits; Pillow alone would cut it off at 255."""
+    """Scale grey of 16 bits, 0 to 65535, to 8 bits; Pillow alone would clip it at 255."""
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
-        raise _Unusable(
-            "its pixels are numbers of 32 bits, of which nobody knows how bright they are"
-        )
+        raise _Unusable("its pixels are numbers of 32 bits of an unknown range")
     return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8))
 
 
 def reason(error: Exception) -> str:
-    """Say in a few words why an image cannot be read."""
+    """Return in a few words why an image cannot be read."""
     if isinstance(error, _Unusable):
         return str(error)
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):

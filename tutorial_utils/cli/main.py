@@ -176,8 +176,11 @@ def _cache(options: argparse.Namespace) -> int:
     if options.all and not options.clear:
         raise ValueError("--all goes with --clear: nothing was deleted")
     if options.clear:
-        print(f"freed {feature_files.clear(everything=options.all) / 1e6:.1f} MB")
-    found = feature_files.entries()
+        cleared = cache.clear() if options.all else feature_files.clear()
+        print(f"freed {cleared.freed_bytes / 1e6:.1f} MB")
+        for name, reason in cleared.left.items():
+            print(f"{name} is left: {reason}")
+    found = cache.entries()
     for name, size in found:
         print(f"{size / 1e6:10.1f} MB  {name}")
     print(f"{sum(size for _, size in found) / 1e6:10.1f} MB  in all, in {cache.cache_path()}")
