@@ -1,18 +1,18 @@
-"""Tests of `tutorial_utils.models`: sources of weights, networks, freezing, heads, tables."""
+"""Tests of `tutorial_utils.models`: finding weights, building, freezing, heads, parts."""
 
+import contextlib
+import re
 import shutil
-import urllib.error
+import types
 
 import pytest
-import safetensors.torch
 import torch
 import torchvision
-from hypothesis import given
-from hypothesis import strategies as st
+from serving import serving, sha256
 from torch import nn
 
-from tutorial_utils import layers, models
-from tutorial_utils._support import connection, weight_files
+from tutorial_utils import models
+from tutorial_utils._support import connection, downloads, weight_files
 
 FILES = {"alexnet": "alexnet-owt-7be5be79.pth", "vgg16": "vgg16-397923af.pth"}
 PARAMETERS = {"alexnet": 61_100_840, "vgg16": 138_357_544}
@@ -39,12 +39,6 @@ def vgg16():
     return models.build("vgg16", weights="demo", quiet=True)
 
 
-def skeleton(arch):
-    """Return a network with shapes and no values: instant, and takes no memory."""
-    with torch.device("meta"):
-        return getattr(torchvision.models, arch)()
-
-
 def tiny():
     network = nn.Module()
     network.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
@@ -55,17 +49,17 @@ def tiny():
 
 def random_state(arch):
     """Make a state dict of torchvision's shapes, its rows repeated to be quick."""
-    shapes = {name: tensor.shape for name, tensor in skeleton(arch).state_dict().items()}
+    state = models.build_on_meta(arch).state_dict()
     return {
-        name: torch.rand(1, *shape[1:]).repeat(shape[0], *[1] * (len(shape) - 1))
-        for name, shape in shapes.items()
+        name: torch.rand(1, *tensor.shape[1:]).repeat(len(tensor), *[1] * (tensor.ndim - 1))
+        for name, tensor in state.items()
     }
 
 
 # Finding weights
 
 
-def test_auto_without_network_says_demo_and_why(capsys):
+def test_auto_without_network_is_demo(capsys):
     found = models.find_weights("alexnet")
     assert found.kind == "demo"
     assert found.path == weight_files.ASSETS / "alexnet.safetensors"
@@ -83,18 +77,18 @@ def test_one_line_unless_quiet(weights, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_sources_asked_for_by_name():
-    assert "asked for by name" in models.find_weights("alexnet", "demo").summary
+def test_the_summary_names_the_argument():
+    assert models.find_weights("alexnet", "demo").summary.endswith("; weights='demo')")
     none = models.find_weights("alexnet", "none")
     assert (none.kind, none.path) == ("none", None)
-    assert none.summary == "weights: none (AlexNet, random start; asked for by name)"
+    assert none.summary == "weights: none (AlexNet, random initialisation; weights='none')"
 
 
-def test_imagenet_by_name_never_falls_back(tmp_path):
+def test_imagenet_never_falls_back(tmp_path):
     with pytest.raises(FileNotFoundError) as caught:
         models.find_weights("vgg16", "imagenet")
     text = str(caught.value)
-    assert "ImageNet weights for VGG16 were asked for by name" in text
+    assert "the ImageNet weights for VGG16 are not available" in text
     assert "no network: TUTORIAL_OFFLINE=1" in text
     assert f"https://download.pytorch.org/models/{FILES['vgg16']}" in text
     assert str(tmp_path / "torch" / "hub" / "checkpoints" / FILES["vgg16"]) in text
@@ -125,7 +119,7 @@ def test_torchvisions_file_is_found_without_network(arch, zipped, checkpoints, c
         f"weights: imagenet ({models.TITLES[arch]}, {FILES[arch]} from torch hub's cache)\n"
     )
     loaded = network.state_dict()
-    assert list(loaded) == list(skeleton(arch).state_dict())
+    assert list(loaded) == list(models.build_on_meta(arch).state_dict())
     assert all(torch.equal(loaded[name], state[name]) for name in state)
     assert models.count(network).trainable == PARAMETERS[arch]
 
@@ -140,117 +134,71 @@ def test_loaded_file_is_not_changed_by_training(checkpoints):
     assert path.read_bytes()[-10_000_000:] == before
 
 
-BROKEN = {
-    "empty": lambda path, state: path.write_bytes(b""),
-    "text": lambda path, state: path.write_text("<html>not found</html>"),
-    "truncated": lambda path, state: path.write_bytes(path.read_bytes()[:500_000]),
-    "foreign": lambda path, state: torch.save({"state_dict": state}, path),
-    "list": lambda path, state: torch.save(list(state.values()), path),
-    "object": lambda path, state: torch.save(pytest.raises, path),
-}
-
-
-@pytest.mark.parametrize("kind", BROKEN)
-def test_broken_file_is_named(kind, checkpoints):
-    path = checkpoints / FILES["alexnet"]
-    state = {"features.0.bias": torch.rand(200_000)}
-    torch.save(state, path)
-    BROKEN[kind](path, state)
-    with pytest.raises(ValueError, match=r"delete it, so that it is downloaded again") as caught:
-        models.build("alexnet", quiet=True)
-    assert str(path) in str(caught.value)
-
-
-def test_wrong_shape_is_named(checkpoints):
-    state = random_state("alexnet")
-    state["classifier.6.weight"] = torch.rand(2, 4096)
-    torch.save(state, checkpoints / FILES["alexnet"])
-    wrong = r"classifier\.6\.weight should have the shape \(1000, 4096\), not \(2, 4096\)"
-    with pytest.raises(ValueError, match=FILES["alexnet"] + ": " + wrong):
-        models.build("alexnet", quiet=True)
-
-
 # Downloading
 
 
-def test_download_uses_torchvisions_address_and_hash(monkeypatch, tmp_path):
-    calls = []
-
-    def download(url, target, prefix, *, progress):
-        calls.append((url, prefix, progress))
-        with open(target, "wb") as file:
-            file.write(b"weights")
-
-    monkeypatch.setattr(connection, "online", lambda: True)
-    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
-    found = models.find_weights("alexnet", quiet=True)
-    url = f"https://download.pytorch.org/models/{FILES['alexnet']}"
-    assert calls == [(url, "7be5be79", False)]
-    assert found.kind == "imagenet"
-    assert "downloaded from download.pytorch.org" in found.summary
-    assert found.path == tmp_path / "torch" / "hub" / "checkpoints" / FILES["alexnet"]
+@contextlib.contextmanager
+def served(monkeypatch, arch, content, digest, **options):
+    """Serve a file under torchvision's kind of name; yields the paths that were asked for."""
+    with serving(content, **options) as (address, asked):
+        url = f"{address.rpartition('/')[0]}/{arch}-{digest[:8]}.pth"
+        monkeypatch.setitem(models.IMAGENET, arch, types.SimpleNamespace(url=url))
+        monkeypatch.setattr(connection, "online", lambda: True)
+        monkeypatch.setattr(downloads, "RETRIES", 0)
+        yield asked
 
 
-def test_wrong_checksum_leaves_nothing(monkeypatch, tmp_path, checkpoints):
-    cut = tmp_path / "cut.pth"
-    cut.write_bytes(b"the first half")
-    real = torch.hub.download_url_to_file
-    monkeypatch.setattr(connection, "online", lambda: True)
-    monkeypatch.setattr(
-        torch.hub,
-        "download_url_to_file",
-        lambda url, *args, **kwargs: real(cut.as_uri(), *args, **kwargs),
-    )
-    with pytest.raises(FileNotFoundError, match="the download failed: invalid hash value"):
+def test_a_download_lands_in_torch_hubs_folder_and_is_found_there(monkeypatch, tmp_path):
+    content = b"weights"
+    digest = sha256(content)
+    with served(monkeypatch, "vgg16", content, digest) as asked:
+        found = models.find_weights("vgg16", quiet=True)
+        again = models.find_weights("vgg16", "imagenet", quiet=True)
+    assert found.path == tmp_path / "torch/hub/checkpoints" / f"vgg16-{digest[:8]}.pth"
+    assert found.path.read_bytes() == content
+    assert found.kind == again.kind == "imagenet"
+    assert re.search(r"vgg16-\w{8}\.pth downloaded from 127\.0\.0\.1", found.summary)
+    assert asked == [f"/tutorial/vgg16-{digest[:8]}.pth"], "the second call reads the cache"
+    assert again.summary.endswith("from torch hub's cache)")
+
+
+def test_a_file_with_another_checksum_is_deleted(monkeypatch, checkpoints):
+    with (
+        served(monkeypatch, "vgg16", b"the first half", "0" * 64),
+        pytest.raises(FileNotFoundError, match="the download failed: the file that arrived"),
+    ):
         models.find_weights("vgg16", "imagenet", quiet=True)
     assert list(checkpoints.iterdir()) == []
 
 
-def test_failed_download_is_said(monkeypatch):
-    def download(*args, **kwargs):
-        raise urllib.error.URLError("connection reset")
-
-    monkeypatch.setattr(connection, "online", lambda: True)
-    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
-    found = models.find_weights("alexnet")
+def test_a_full_disk_is_found_out_before_the_download(monkeypatch, checkpoints):
+    usage = shutil.disk_usage(checkpoints)._replace(free=1_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
+    content = b"weights"
+    with served(monkeypatch, "vgg16", content, sha256(content)):
+        found = models.find_weights("vgg16", quiet=True)
     assert found.kind == "demo"
-    assert "the download failed: <urlopen error connection reset>" in found.summary
+    assert "the download failed: the disk of" in found.summary
+    assert "has 1 MB free" in found.summary
+    assert list(checkpoints.iterdir()) == []
 
 
-# Demo weights
+def test_a_silent_server_is_given_up(monkeypatch):
+    monkeypatch.setattr(downloads, "TIMEOUT_S", 0.1)
+    content = b"weights"
+    with served(monkeypatch, "alexnet", content, sha256(content), wait_s=0.5):
+        found = models.find_weights("alexnet", quiet=True)
+    assert found.kind == "demo"
+    assert "the download failed" in found.summary
 
 
-def test_assets_are_small_and_have_a_card():
-    sizes = [(weight_files.ASSETS / f"{arch}.safetensors").stat().st_size for arch in models.ARCHS]
-    assert sum(sizes) < 20_000_000
-    card = (weight_files.ASSETS / "README.md").read_text(encoding="utf-8")
-    assert all(digest in card for digest in weight_files.DEMO_SHA256.values())
-
-
-def test_demo_alexnet_holds_the_stored_values():
-    network = models.build("alexnet", weights="demo", quiet=True)
-    stored = safetensors.torch.load_file(weight_files.ASSETS / "alexnet.safetensors")
-    loaded = network.features.state_dict()
-    assert {f"features.{name}" for name in loaded} == set(stored)
-    for name, values in loaded.items():
-        assert values.dtype == torch.float32
-        assert torch.equal(values, stored[f"features.{name}"].float())
-
-
-def test_demo_vgg16_is_eight_bits_times_scale(vgg16):
-    stored = safetensors.torch.load_file(weight_files.ASSETS / "vgg16.safetensors")
-    for index in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28):
-        layer, name = vgg16.features[index], f"features.{index}"
-        assert stored[f"{name}.weight"].dtype == torch.int8
-        channel = stored[f"{name}.weight"][3].float() * stored[f"{name}.scale"][3]
-        assert torch.equal(layer.weight[3], channel)
-        assert torch.equal(layer.bias, stored[f"{name}.bias"].float())
+# Building
 
 
 @pytest.mark.parametrize("arch", models.ARCHS)
 def test_network_is_torchvisions(arch, request):
     network = request.getfixturevalue("vgg16") if arch == "vgg16" else models.build(arch)
-    wanted = skeleton(arch)
+    wanted = models.build_on_meta(arch)
     assert type(network) is type(wanted)
     assert str(network) == str(wanted)
     assert list(network.state_dict()) == list(wanted.state_dict())
@@ -286,25 +234,11 @@ def test_none_is_torchvisions_own_start():
     assert all(torch.equal(values, wanted[name]) for name, values in network.state_dict().items())
 
 
-@pytest.mark.parametrize("damage", ["truncated", "altered", "missing"])
-def test_damaged_asset_says_how_to_get_it_back(damage, monkeypatch, tmp_path):
-    path = tmp_path / "alexnet.safetensors"
-    content = bytearray((weight_files.ASSETS / "alexnet.safetensors").read_bytes())
-    content[3_000_000] ^= 1
-    if damage != "missing":
-        path.write_bytes(content if damage == "altered" else content[:1000])
-    monkeypatch.setattr(weight_files, "ASSETS", tmp_path)
-    error = FileNotFoundError if damage == "missing" else ValueError
-    text = "are missing" if damage == "missing" else "are truncated or altered"
-    with pytest.raises(error, match=f"{text}.*git checkout -- tutorial_utils/assets.*anew"):
-        models.build("alexnet", weights="demo", quiet=True)
-
-
-def test_found_weights_can_be_handed_to_build(capsys):
+def test_build_takes_found_weights(capsys):
     found = models.find_weights("alexnet", "demo", quiet=True)
     assert models.count(models.build("alexnet", weights=found)).total == PARAMETERS["alexnet"]
     assert capsys.readouterr().out == ""
-    with pytest.raises(ValueError, match=r"are for 'alexnet', the network asked for is 'vgg16'"):
+    with pytest.raises(ValueError, match=r"are for 'alexnet', the network is 'vgg16'"):
         models.build("vgg16", weights=found)
 
 
@@ -349,7 +283,7 @@ def test_frozen_values_stay_and_others_move():
 
 @pytest.mark.parametrize("arch", models.ARCHS)
 def test_swapped_head_counts(arch):
-    network = skeleton(arch)
+    network = models.build_on_meta(arch)
     old = network.classifier[-1]
     new = models.swap_head(network, 2)
     assert network.classifier[-1] is new
@@ -405,132 +339,6 @@ def test_split_keeps_the_modes():
 def test_split_explains_what_it_wants():
     with pytest.raises(TypeError, match=r"this Sequential lacks features, avgpool, classifier"):
         models.split(nn.Sequential(nn.Linear(1, 1)))
-
-
-# Layer tables and sizes
-
-
-@pytest.mark.parametrize("arch", models.ARCHS)
-def test_layer_table_adds_up(arch):
-    table = layers.layer_table(skeleton(arch))
-    assert table["parameters"].sum() == PARAMETERS[arch]
-    ops = {"alexnet": 0.714, "vgg16": 15.470}[arch]  # torchvision's own figures, without biases
-    assert table["mult_adds"].sum() / 1e9 == pytest.approx(ops, rel=0.002)
-    convolutions = table[table["kind"].isin(["Conv2d", "MaxPool2d"])]
-    for row in convolutions.itertuples():
-        side = layers.output_size(row.input[1], row.kernel, row.stride, row.padding)
-        assert row.output[1:] == (side, side)
-
-
-def test_layer_table_of_alexnet():
-    table = layers.layer_table(skeleton("alexnet")).set_index("layer")
-    first = table.loc["features.0"]
-    assert (first["kind"], first["input"], first["output"]) == (
-        "Conv2d",
-        (3, 224, 224),
-        (64, 55, 55),
-    )
-    assert (first["kernel"], first["stride"], first["padding"]) == (11, 4, 2)
-    assert first["parameters"] == 64 * 3 * 11 * 11 + 64
-    assert table.loc["features.12", "receptive_field"] == 195
-    assert table.loc["classifier.6", "output"] == (1000,)
-    assert table.loc["classifier.6"].isna()["receptive_field"]
-    assert list(table["kind"]).count("Conv2d") == 5
-    assert list(table["kind"]).count("Linear") == 3
-
-
-def test_layer_table_of_vgg16():
-    table = layers.layer_table(skeleton("vgg16"), size=224)
-    convolutions = table[table["kind"] == "Conv2d"]
-    assert len(convolutions) == 13
-    assert set(convolutions["kernel"]) == {3}
-    assert list(convolutions["receptive_field"]) == [
-        *(3, 5, 10, 14, 24, 32, 40),
-        *(60, 76, 92, 132, 164, 196),
-    ]
-    pools = table[table["kind"] == "MaxPool2d"]
-    assert list(pools["receptive_field"]) == [6, 16, 44, 100, 212]
-    assert list(pools["output"])[-1] == (512, 7, 7)
-
-
-def test_layer_table_leaves_the_network_alone():
-    network = tiny().train()
-    models.freeze(network.features)
-    before = {name: values.clone() for name, values in network.state_dict().items()}
-    table = layers.layer_table(nn.Sequential(*models.split(network)), size=9)
-    assert list(table["kind"])[:3] == ["Conv2d", "ReLU", "AdaptiveAvgPool2d"]
-    assert table["receptive_field"].iloc[2] == 3 + 3  # 7 to 2: windows of 4
-    after = network.state_dict()
-    assert all(torch.equal(before[name], after[name]) for name in before)
-    assert network.training
-    assert not network.features[0]._forward_hooks
-
-
-@pytest.mark.parametrize("arch", models.ARCHS)
-def test_smallest_image(arch):
-    least = {"alexnet": 63, "vgg16": 32}[arch]
-    assert len(layers.layer_table(skeleton(arch), size=least))
-    with pytest.raises(ValueError, match=r"too small for its layers \(AlexNet needs 63, VGG16"):
-        layers.layer_table(skeleton(arch), size=least - 1)
-
-
-@given(
-    size=st.integers(1, 300),
-    kernel=st.integers(1, 40),
-    stride=st.integers(1, 12),
-    padding=st.integers(0, 12),
-)
-def test_output_size_is_conv2ds(size, kernel, stride, padding):
-    layer = nn.Conv2d(1, 1, kernel, stride, padding, device="meta")
-    image = torch.empty(1, 1, size, size, device="meta")
-    if kernel > size + 2 * padding:
-        with pytest.raises(ValueError, match="does not fit"):
-            layers.output_size(size, kernel, stride, padding)
-        with pytest.raises(RuntimeError):
-            layer(image)
-    else:
-        side = layers.output_size(size, kernel, stride, padding)
-        assert layer(image).shape == (1, 1, side, side)
-
-
-def test_output_size_of_the_paper():
-    assert layers.output_size(227, 11, 4) == 55
-    assert layers.output_size(224, 11, 4, 2) == 55
-
-
-def test_output_size_refuses_the_impossible():
-    with pytest.raises(ValueError, match=r"a kernel of 11 does not fit into 5 pixels with padding"):
-        layers.output_size(5, 11)
-    with pytest.raises(ValueError, match="stride must be a whole number from 1, not 0"):
-        layers.output_size(5, 3, 0)
-    with pytest.raises(ValueError, match="padding must be a whole number from 0, not -1"):
-        layers.output_size(5, 3, 1, -1)
-    with pytest.raises(ValueError, match="size must be a whole number from 1, not 5.5"):
-        layers.output_size(5.5, 3)
-
-
-WINDOWS = st.lists(st.tuples(st.integers(1, 7), st.integers(1, 3)), min_size=1, max_size=6)
-
-
-@given(WINDOWS)
-def test_receptive_field_is_the_smallest_input(kernels_and_strides):
-    """An image just as large as the field gives one value; one pixel less gives none."""
-    field = layers.receptive_field(kernels_and_strides)[-1]
-    size = field
-    for kernel, stride in kernels_and_strides:
-        size = layers.output_size(size, kernel, stride)
-    assert size == 1
-    size = field - 1
-    with pytest.raises(ValueError):
-        for kernel, stride in kernels_and_strides:
-            size = layers.output_size(size, kernel, stride)
-
-
-def test_receptive_field_of_stacked_convolutions():
-    assert layers.receptive_field([(3, 1)] * 3) == [3, 5, 7]
-    assert layers.receptive_field([]) == []
-    with pytest.raises(ValueError, match="kernel must be a whole number from 1, not 0"):
-        layers.receptive_field([(0, 1)])
 
 
 @pytest.mark.parametrize("arch", models.ARCHS)

@@ -64,7 +64,7 @@ def test_a_classifier_has_a_frozen_backbone_and_a_light_head(tiny):
 
 def test_the_head_takes_what_the_backbone_gives():
     for arch in models.ARCHS:
-        backbone, _ = models.split(models.empty(arch))
+        backbone, _ = models.split(models.build_on_meta(arch))
         side = models.DEMO_CROP[arch]
         values = backbone(torch.zeros(1, 3, side, side, device="meta"))
         assert values.shape == (1, classifier.FEATURES[arch])

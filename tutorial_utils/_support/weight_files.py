@@ -1,4 +1,7 @@
-"""Read files of weights: torchvision's, and the demo weights that ship with the package."""
+"""Read files of weights: torchvision's, and the demo weights in `assets/`.
+
+Source: safetensors, https://huggingface.co/docs/safetensors
+"""
 
 import hashlib
 import zipfile
@@ -9,8 +12,6 @@ import torch
 from torch import Tensor, nn
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
-
-
 DEMO_SHA256 = {
     "alexnet": "00a3acedd923ced5b7c194d664c2a596eb7b48628aa269e27e6adc8cdfb20ed9",
     "vgg16": "1ac944869f749806d5d15235b4ac760beaa1ec973e77712ecebacbc2b54c3dfa",
@@ -18,48 +19,53 @@ DEMO_SHA256 = {
 
 
 def read_demo(path: Path, features: nn.Module) -> dict[str, Tensor]:
-    """Read an asset into a float32 state dict with the keys `features.N.weight` and `.bias`."""
-    arch = path.stem
-    cure = "get it back with `git checkout -- tutorial_utils/assets`, or install the package anew"
+    """Read demo weights after checking the file's SHA-256.
+
+    Args:
+        path: a file whose name without suffix is a key of `DEMO_SHA256`.
+        features: see `read_features`; so is what is returned.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if its SHA-256 is another one.
+    """
+    expected = DEMO_SHA256[path.stem]
+    cure = "restore it with `git checkout -- tutorial_utils/assets`, or reinstall the package"
     if not path.is_file():
         raise FileNotFoundError(f"the demo weights {path} are missing: {cure}")
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
-    if digest != DEMO_SHA256[arch]:
+    if digest != expected:
         raise ValueError(
             f"the demo weights {path} are truncated or altered ({len(content)} bytes, SHA-256 "
-            f"{digest[:12]}..., expected {DEMO_SHA256[arch][:12]}...): {cure}"
+            f"{digest[:12]}..., expected {expected[:12]}...): {cure}"
         )
     return read_features(content, features)
 
 
 def read_features(content: bytes, features: nn.Module) -> dict[str, Tensor]:
-    """Decode an asset, see `pretraining.pack`, into float32 tensors.
+    """Decode demo weights, which `pretraining` writes, into float32 tensors.
 
     Args:
         content: the whole file.
         features: the layers whose tensors it holds.
 
     Returns:
-        A state dict with the keys `features.N.weight` and `.bias`.
+        A state dict with the keys `features.N.weight` and `features.N.bias`.
     """
     stored = safetensors.torch.load(content)
-    return {
-        f"features.{name}": _decode(stored, f"features.{name}") for name in features.state_dict()
-    }
-
-
-def _decode(stored: dict[str, Tensor], name: str) -> Tensor:
-    """Return one float32 tensor; 8-bit ones are multiplied by their scale per output channel."""
-    values = stored[name].to(torch.float32)
-    scale = stored.get(name.replace(".weight", ".scale")) if name.endswith(".weight") else None
-    return values if scale is None else values.mul_(scale[:, None, None, None])  # (out, in, k, k)
+    names = [f"features.{name}" for name in features.state_dict()]
+    return {name: _decode(stored, name) for name in names}
 
 
 def read_imagenet(path: Path, network: nn.Module) -> dict[str, Tensor]:
-    """Read torchvision's file and check that names, shapes and kinds are the network's."""
+    """Read torchvision's file into float32 tensors; names and shapes must be the network's.
+
+    Raises:
+        ValueError: if the file cannot be read, or holds other names or shapes.
+    """
     cure = "delete it, so that it is downloaded again, or use weights='demo'"
-    # torchvision's older files predate the zip format, which alone can be mapped into memory.
+    # torchvision's older files predate the zip format, the only one that torch maps into memory.
     try:
         mapped = zipfile.is_zipfile(path)
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
@@ -67,13 +73,21 @@ def read_imagenet(path: Path, network: nn.Module) -> dict[str, Tensor]:
         raise ValueError(
             f"{path} cannot be read as weights ({type(error).__name__}): {cure}"
         ) from error
-    wanted = network.state_dict()
-    if not isinstance(state, dict) or state.keys() != wanted.keys():
+    expected = network.state_dict()
+    if not isinstance(state, dict) or state.keys() != expected.keys():
         raise ValueError(f"{path} does not hold this network's layers: {cure}")
     for name, tensor in state.items():
-        if not isinstance(tensor, Tensor) or tensor.shape != wanted[name].shape:
+        shape = tuple(getattr(tensor, "shape", ()))
+        if not isinstance(tensor, Tensor) or shape != tuple(expected[name].shape):
             raise ValueError(
-                f"{path}: {name} should have the shape {tuple(wanted[name].shape)}, "
-                f"not {tuple(getattr(tensor, 'shape', ()))}: {cure}"
+                f"{path}: {name} must have the shape {tuple(expected[name].shape)}, not {shape}: "
+                f"{cure}"
             )
     return {name: tensor.to(torch.float32) for name, tensor in state.items()}
+
+
+def _decode(stored: dict[str, Tensor], name: str) -> Tensor:
+    """Return one tensor in float32; int8 weights are multiplied by their scale per channel."""
+    values = stored[name].to(torch.float32)
+    scale = stored.get(name.replace(".weight", ".scale")) if name.endswith(".weight") else None
+    return values if scale is None else values.mul_(scale[:, None, None, None])  # (out, in, k, k)
