@@ -181,7 +181,7 @@ class _Job:
         rows, width = self.augmentations * len(self.dataset), self.width()
         if note is not None:
             try:
-                return feature_files.write(note, (rows, width), self.parts())
+                return feature_files.write(note, (rows, width), self.parts(), quiet=quiet)
             except OSError as error:
                 if 4 * rows * width > psutil.virtual_memory().available // 2:
                     raise
