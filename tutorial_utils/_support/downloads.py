@@ -117,9 +117,8 @@ def _reason(error: Exception) -> str:
         return f"the server answered HTTP {error.response.status_code}"
     if isinstance(error, requests.TooManyRedirects):
         return "the server redirects without end"
-    between_chunks = "timed out" in str(error)
-    if isinstance(error, requests.Timeout) or between_chunks:
+    if isinstance(error, requests.Timeout) or "timed out" in str(error):  # between two chunks
         return f"the server was silent for {TIMEOUT_S:.0f} s"
-    if isinstance(error, _NETWORK):
+    if isinstance(error, _NETWORK) and not isinstance(error, ValueError):
         return "no connection was made, or it was cut"
     return f"the server's answer is not valid HTTP ({type(error).__name__})"

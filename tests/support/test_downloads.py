@@ -1,0 +1,155 @@
+"""Tests of `tutorial_utils._support.downloads`: checked, whole or not at all, reasons in words."""
+
+from types import SimpleNamespace
+
+import pytest
+import requests
+from serving import serving, sha256
+
+from tutorial_utils._support import downloads, files
+
+CONTENT = b"content" * 9
+
+
+@pytest.fixture(autouse=True)
+def once(monkeypatch):
+    """Each test tries a download once, directly."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(downloads, "RETRIES", 0)
+
+
+def get(url, folder, **settings):
+    return downloads.download(url, folder, **({"sha256": sha256(CONTENT)} | settings))
+
+
+def test_download(tmp_path, capsys):
+    with serving(CONTENT) as (url, asked):
+        path = get(url, tmp_path / "new", size_bytes=len(CONTENT))
+    assert path == tmp_path / "new" / "images.zip"
+    assert path.read_bytes() == CONTENT
+    assert len(asked) == 1
+    host = url.split("/")[2]
+    assert capsys.readouterr() == (f"downloading 0 MB from {host}, once\n", "")
+
+
+def test_download_of_unknown_size(tmp_path, capsys):
+    with serving(CONTENT, headers={"Connection": "close"}) as (url, _):
+        assert get(f"{url}?version=2", tmp_path).read_bytes() == CONTENT
+    assert capsys.readouterr().out.startswith("downloading images.zip from 127.0.0.1:")
+
+
+def test_download_quietly(tmp_path, capsys):
+    with serving(CONTENT) as (url, _):
+        get(url, tmp_path, quiet=True)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_prefix_of_the_checksum_is_enough(tmp_path):
+    with serving(CONTENT) as (url, _):
+        assert get(url, tmp_path, sha256=sha256(CONTENT)[:8].upper()).is_file()
+        with pytest.raises(
+            ConnectionError, match="not the expected one: SHA-256 .*, expected 0000"
+        ):
+            get(url, tmp_path, sha256="00000000")
+
+
+def test_a_prefix_that_is_too_short(tmp_path):
+    with pytest.raises(ValueError, match="sha256 must have 8 digits or more, not '1234567'"):
+        get("http://127.0.0.1:1/a.zip", tmp_path, sha256="1234567")
+
+
+NOT_HTTP = "the server's answer is not valid HTTP"
+CUT = "no connection was made, or it was cut"
+
+
+@pytest.mark.parametrize(
+    ("server", "reason"),
+    [
+        ({"cut": 20}, CUT),
+        (
+            {"content": b"other"},
+            r"the file that arrived is not the expected one: SHA-256 \w{12}\.+",
+        ),
+        ({"status": 404}, "the server answered HTTP 404"),
+        ({"status": 503}, "the server answered HTTP 503"),
+        ({"wait_s": 1.0}, "the server was silent for 0 s"),
+        ({"pause_s": 1.0}, "the server was silent for 0 s"),
+        ({"raw": b""}, CUT),
+        ({"raw": b"no such thing\r\n\r\n"}, CUT),
+        ({"raw": b"HTTP/1.0 200 OK\r\nContent-Length: many\r\n\r\nx"}, NOT_HTTP),
+        ({"raw": b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx"}, NOT_HTTP),
+        ({"raw": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}, CUT),
+        ({"raw": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n50\r\nab"}, CUT),
+        ({"status": 302, "headers": {"Location": "/again"}}, "the server redirects without end"),
+        ({"status": 302, "headers": {"Location": "http://[::1/"}}, NOT_HTTP),
+    ],
+)
+def test_a_download_that_fails_leaves_no_file(tmp_path, monkeypatch, server, reason):
+    monkeypatch.setattr(downloads, "TIMEOUT_S", 0.3)
+    with serving(**({"content": CONTENT} | server)) as (url, _):
+        with pytest.raises(ConnectionError, match=f"^{reason}"):
+            get(url, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupt_leaves_no_file(tmp_path, monkeypatch):
+    def interrupted(*_):
+        yield CONTENT[:20]
+        assert list(tmp_path.iterdir())  # the temporary file
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(requests.Response, "iter_content", interrupted)
+    with serving(CONTENT) as (url, _), pytest.raises(KeyboardInterrupt):
+        get(url, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_download_keeps_the_earlier_file(tmp_path):
+    (tmp_path / "images.zip").write_bytes(b"earlier")
+    with serving(b"other") as (url, _), pytest.raises(ConnectionError):
+        get(url, tmp_path)
+    assert (tmp_path / "images.zip").read_bytes() == b"earlier"
+
+
+def test_a_download_without_a_server(tmp_path):
+    with serving() as (url, _):
+        pass
+    with pytest.raises(ConnectionError, match=CUT):
+        get(url, tmp_path)
+
+
+def test_a_download_is_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "RETRIES", 2)
+    pauses = []
+    monkeypatch.setattr(downloads, "time", SimpleNamespace(sleep=pauses.append))
+    with serving(raw=b"") as (url, asked), pytest.raises(ConnectionError, match=CUT):
+        get(url, tmp_path)
+    assert len(asked) == 3
+    assert pauses == [1, 2]
+
+
+@pytest.mark.parametrize(("settings", "requests"), [({"size_bytes": 10**18}, 0), ({}, 1)])
+def test_a_full_disk_is_noticed_before_the_file_arrives(tmp_path, settings, requests):
+    with (
+        serving(CONTENT, headers={"Content-Length": str(10**18)}) as (url, asked),
+        pytest.raises(OSError, match=r"has \d+ MB free and 1000000000067 MB are needed") as caught,
+    ):
+        get(url, tmp_path, **settings)
+    assert len(asked) == requests
+    assert not isinstance(caught.value, ConnectionError)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_space_for_the_unpacked_files_is_needed_too(tmp_path, monkeypatch):
+    sizes = []
+    monkeypatch.setattr(files, "missing_space", lambda folder, size: sizes.append(size))
+    with serving(CONTENT) as (url, _):
+        get(url, tmp_path, size_bytes=len(CONTENT), unpacked_bytes=1000)
+    assert sizes == [1063, 1063]
+
+
+def test_a_bar_is_shown_at_a_terminal_only(monkeypatch):
+    assert downloads.progress_bar(False).disable
+    monkeypatch.setattr(downloads.sys.stderr, "isatty", lambda: True)
+    assert not downloads.progress_bar(False).disable
+    assert downloads.progress_bar(True).disable
