@@ -1,0 +1,111 @@
+"""Predict the classes of image files; a file that cannot be read does not stop the others."""
+
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from tutorial_utils import data, models
+from tutorial_utils._support import folders, image_files
+from tutorial_utils._support.arguments import check_whole
+from tutorial_utils.own_images.classifier import Classifier
+
+
+class Prediction(NamedTuple):
+    """What a classifier predicts for one file.
+
+    Attributes:
+        path: the file.
+        probabilities: (K,) float32, or None if the file could not be read.
+        problem: why it could not be read, or None.
+    """
+
+    path: Path
+    probabilities: Tensor | None
+    problem: str | None = None
+
+
+def expand(paths: Iterable[str | Path]) -> Iterator[Path]:
+    """Yield files as given, and for a folder the images in it and below, without hidden ones.
+
+    A folder without images is yielded itself: `predict_files` reports it.
+    """
+    for path in paths:
+        path = Path(path).expanduser()
+        found = folders.walk(path) if path.is_dir() else []
+        images = [path / name for name in found if folders.is_image_name(name)]
+        yield from sorted(images, key=lambda image: (image.parent.parts, image.name)) or [path]
+
+
+def predict_files(
+    classifier: Classifier,
+    paths: Iterable[str | Path],
+    *,
+    batch_size: int = 16,
+    device: str | torch.device = "cpu",
+) -> Iterator[Prediction]:
+    """Predict image files one batch at a time. Used in lesson 12.
+
+    Args:
+        classifier: from `build` or `load`.
+        paths: files; see `expand` for folders.
+        batch_size: images that go through the network at once.
+        device: where to compute.
+
+    Yields:
+        One prediction for each path, in the same order.
+
+    Raises:
+        ValueError: if `batch_size` is not a whole number from 1.
+    """
+    check_whole("batch_size", batch_size, 1)
+    waiting: list[tuple[Path, Tensor | str]] = []
+    for path in paths:
+        path = Path(path).expanduser()
+        waiting.append((path, _prepare(classifier.preset, path)))
+        if sum(isinstance(image, Tensor) for _, image in waiting) == batch_size:
+            yield from _predict(classifier, waiting, device)
+            waiting = []
+    yield from _predict(classifier, waiting, device)
+
+
+def _predict(
+    classifier: Classifier, waiting: list[tuple[Path, Tensor | str]], device: str | torch.device
+) -> Iterator[Prediction]:
+    """Yield the predictions of a batch; a text stands for an image that could not be read."""
+    images = [image for _, image in waiting if isinstance(image, Tensor)]
+    rows = iter(())
+    if images:
+        rows = iter(classifier.logits(torch.stack(images), device=device).softmax(dim=1))
+    for path, image in waiting:
+        if isinstance(image, Tensor):
+            yield Prediction(path, next(rows))
+        else:
+            yield Prediction(path, None, image)
+
+
+def _prepare(preset: models.Preset, path: Path) -> Tensor | str:
+    """Return an image as the network's input, or the reason why it cannot be used."""
+    if path.is_dir():
+        return "a folder without images"
+    try:
+        with warnings.catch_warnings(action="ignore"):  # the reason says what matters
+            image = data.open_image(path)
+            return _too_long(preset, image) or preset(image)
+    except FileNotFoundError:
+        return "there is no such file"
+    except (OSError, ValueError) as error:
+        return image_files.reason(error.__cause__ or error)
+
+
+def _too_long(preset: models.Preset, image: Image.Image) -> str | None:
+    """Return a reason if resizing, which keeps the proportions, would need too much memory."""
+    width, height = image.size
+    short, long = sorted(image.size)
+    if long * preset.resize_size[0] ** 2 > short * image_files.MAX_PIXELS:
+        return f"{width} x {height} pixels, too long and narrow"
+    return None
