@@ -1,0 +1,121 @@
+"""The charts: the bars and points that they draw, their labels, and many classes."""
+
+import numpy as np
+import pandas
+import pytest
+import torch
+from matplotlib.colors import to_hex
+
+from tutorial_utils import plots
+
+MANY = [f"class {i}" for i in range(9)]  # more than there are colours or markers
+
+
+def heights(container) -> list[float]:
+    return [bar.get_height() for bar in container]
+
+
+def legend(axes) -> list[str]:
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_class_balance_draws_each_count_in_its_split():
+    counts = {"train": {"ants": 3, "bees": 4}, "val": {"ants": 1, "bees": 2}}
+    axes = plots.class_balance(counts).axes[0]
+    ants, bees = axes.containers
+    assert (heights(ants), heights(bees)) == ([3, 1], [4, 2])
+    assert legend(axes) == ["ants", "bees"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["train", "val"]
+    assert [text.get_text() for text in axes.texts] == ["3", "1", "4", "2"]
+
+
+def test_image_sizes_draws_width_across_and_height_up():
+    axes = plots.image_sizes({"ants": [(3, 4), (5, 6)], "bees": [(7, 8)]}).axes[0]
+    points = [dots.get_offsets().tolist() for dots in axes.collections]
+    assert points == [[[3, 4], [5, 6]], [[7, 8]]]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("width (pixels)", "height (pixels)")
+    assert legend(axes) == ["ants", "bees"]
+
+
+def test_image_sizes_has_a_style_for_every_class():
+    axes = plots.image_sizes({name: [(3, 4)] for name in MANY}).axes[0]
+    assert legend(axes) == MANY
+    styles = {
+        (to_hex(dots.get_facecolor()[0]), dots.get_paths()[0].vertices.tobytes())
+        for dots in axes.collections
+    }
+    assert len(styles) == len(MANY)
+
+
+def test_image_sizes_takes_a_class_without_images():
+    axes = plots.image_sizes({"ants": [], "bees": [(7, 8)]}).axes[0]
+    assert [len(dots.get_offsets()) for dots in axes.collections] == [0, 1]
+
+
+def test_bars_draws_the_first_on_top_with_its_unit():
+    axes = plots.bars({"a": 1500, "b": 2.345}, title="t", label="seconds", unit=" s").axes[0]
+    assert [bar.get_width() for bar in axes.containers[0]] == [1500, 2.345]
+    assert [text.get_text() for text in axes.texts] == [" 1,500 s", " 2.35 s"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    assert axes.yaxis_inverted() and axes.get_xlabel() == "seconds"
+    assert plots.bars({"a": 1}, title="t", label="l", log=True).axes[0].get_xscale() == "log"
+
+
+def test_stacked_bars_draws_a_bar_a_row_with_its_total():
+    frame = pandas.DataFrame({"a": [1.0, 2.0], "b": [3.0, 0.5]}, index=["x", "y"])
+    figure = plots.stacked_bars({"seconds": frame, "memory (MB)": frame * 100}, title="Two units")
+    assert [axes.get_xlabel() for axes in figure.axes] == ["seconds", "memory (MB)"]
+    for axes, totals, factor in zip(
+        figure.axes, (["4", "2.5"], ["400", "250"]), (1, 100), strict=True
+    ):
+        assert [text.get_text().strip() for text in axes.texts] == totals
+        assert legend(axes) == ["a", "b"]
+        spans = [[(bar.get_x(), bar.get_width()) for bar in bars] for bars in axes.containers]
+        first, second = [(0, 1), (0, 2)], [(1, 3), (2, 0.5)]
+        assert np.allclose(spans, np.array([first, second]) * factor)
+
+
+def test_scatter_draws_a_marker_a_class_and_a_ring_around_what_is_marked():
+    points, labels = torch.rand(10, 2), torch.tensor([0, 1] * 5)
+    wrong = labels.bool() & (torch.arange(10) < 4)
+    panels = {"before": points, "after": points.numpy() * 2}
+    figure = plots.scatter(
+        panels, labels, ["ants", "bees"], title="t", method="t-SNE", marked=wrong,
+        marked_label="wrong",
+    )  # fmt: skip
+    assert [axes.get_title() for axes in figure.axes] == ["before", "after"]
+    for axes, factor in zip(figure.axes, (1, 2), strict=True):
+        ants, bees, rings = (dots.get_offsets() for dots in axes.collections)
+        assert np.allclose(ants, points[labels == 0] * factor)
+        assert np.allclose(bees, points[labels == 1] * factor)
+        assert np.allclose(rings, points[wrong] * factor)
+        assert axes.get_xlabel() == "first t-SNE axis (no unit)"
+        assert axes.get_ylabel() == "second t-SNE axis (no unit)"
+        markers = [dots.get_paths()[0].vertices.shape for dots in axes.collections[:2]]
+        assert markers[0] != markers[1]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["ants", "bees", "wrong"]
+
+
+def test_scatter_names_no_method_of_its_own():
+    axes = plots.scatter({"a": np.zeros((1, 2))}, [0], ["ants"], title="t").axes[0]
+    assert axes.get_xlabel() == "first axis (no unit)"
+
+
+def test_scatter_has_a_style_for_every_class():
+    labels = list(range(len(MANY)))
+    axes = plots.scatter({"a": np.zeros((len(MANY), 2))}, labels, MANY, title="t").axes[0]
+    assert [len(dots.get_offsets()) for dots in axes.collections] == [1] * len(MANY)
+
+
+@pytest.mark.parametrize(
+    ("panels", "labels", "message"),
+    [
+        ({}, [0, 1], "needs a panel"),
+        ({"a": np.zeros((2, 2))}, [0, 2], "a name for each class"),
+        ({"a": np.zeros((3, 2))}, [0, 1], r"shape \(2, 2\), .*; 'a' has \(3, 2\)"),
+        ({"a": np.zeros((2, 3))}, [0, 1], r"shape \(2, 2\), .*; 'a' has \(2, 3\)"),
+    ],
+)
+def test_scatter_names_what_does_not_match(panels, labels, message):
+    with pytest.raises(ValueError, match=message):
+        plots.scatter(panels, labels, ["ants", "bees"], title="t")

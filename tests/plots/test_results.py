@@ -1,0 +1,137 @@
+"""The figures of results: which numbers are drawn, under which label."""
+
+import numpy as np
+import pandas
+import pytest
+
+from tutorial_utils import evaluation, plots
+
+
+def history(epochs: int) -> pandas.DataFrame:
+    """Return a history whose four columns all differ."""
+    steps = np.linspace(0, 0.4, epochs)
+    columns = {
+        "train_loss": 0.9 - steps,
+        "train_accuracy": 0.5 + steps,
+        "val_loss": 0.8 - steps,
+        "val_accuracy": 0.45 + steps,
+    }
+    return pandas.DataFrame({"epoch": range(1, epochs + 1)} | columns)
+
+
+def test_curves_draw_each_column_in_its_panel_under_its_label():
+    frames = {"A": history(3), "B": history(5)}
+    loss, accuracy = plots.curves(frames, title="t").axes
+    for axes, metric in ((loss, "loss"), (accuracy, "accuracy")):
+        lines = {line.get_label(): line for line in axes.lines}
+        assert len(lines) == 4
+        for name, frame in frames.items():
+            for label, split in (("training", "train"), ("validation", "val")):
+                line = lines[f"{name}, {label}"]
+                assert line.get_xdata().tolist() == frame["epoch"].tolist()
+                assert line.get_ydata().tolist() == frame[f"{split}_{metric}"].tolist()
+                look = (line.get_linestyle(), line.get_marker())
+                assert look == (("--", "s") if split == "train" else ("-", "o"))
+    assert (loss.get_title(), accuracy.get_title()) == ("Loss", "Accuracy")
+    assert accuracy.get_ylabel() == "fraction correct"
+
+
+def test_curves_of_many_runs_have_their_legend_below():
+    figure = plots.curves({f"run {i}": history(2) for i in range(9)}, title="t")
+    assert len(figure.legends[0].get_texts()) == 18
+    assert all(axes.get_legend() is None for axes in figure.axes)
+
+
+def test_one_epoch_is_a_curve_too():
+    loss, _ = plots.curves({"A": history(1)}, title="t").axes
+    assert loss.lines[0].get_xydata().tolist() == [[1, 0.9]]
+
+
+def test_confusion_has_a_row_for_each_true_class():
+    axes = plots.confusion(np.array([[60, 10], [3, 80]]), ["ants", "bees"], title="t").axes[0]
+    cells = {text.get_position(): text.get_text() for text in axes.texts}  # (column, row)
+    assert cells == {(0, 0): "60", (1, 0): "10", (0, 1): "3", (1, 1): "80"}
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        assert [(label.get_text()) for label in labels] == ["ants", "bees"]
+
+
+def test_confusion_of_many_classes_is_legible():
+    names = [f"a rather long name {i}" for i in range(9)]
+    figure = plots.confusion(np.full((9, 9), 123), names, title="t")
+    axes = figure.axes[0]
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert {label.get_rotation() for label in axes.get_xticklabels()} == {40}
+    assert figure.get_size_inches()[0] > 5
+
+
+def test_comparison_draws_accuracies_and_intervals_in_their_rows():
+    rows = [
+        {"name": "here", "accuracy": 0.9, "low": 0.85, "high": 0.94},
+        {"name": "post", "accuracy": 0.91, "published": True},
+    ]
+    axes = plots.comparison(rows, title="t").axes[0]
+    here, interval, post = axes.lines
+    assert here.get_xydata().tolist() == [[0.9, 0]] and here.get_marker() == "o"
+    assert interval.get_xydata().tolist() == [[0.85, 0], [0.94, 0]]
+    assert post.get_xydata().tolist() == [[0.91, 1]] and post.get_marker() == "D"
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["here", "post"]
+    assert [text.get_text() for text in axes.texts] == ["0.900", "0.910"]
+
+
+def point(name: str, images: int, accuracy: float, **more) -> dict:
+    low, high = accuracy - 0.05, accuracy + 0.04
+    row = {"name": name, "images": images, "accuracy": accuracy, "low": low, "high": high}
+    return row | more
+
+
+def test_data_efficiency_draws_a_line_a_name_from_few_images_to_many():
+    rows = [
+        point("cached", 244, 0.9, share=1.0, least=0.88, most=0.92),
+        point("cached", 24, 0.8, share=0.1, least=0.75, most=0.85),
+        point("new", 24, 0.5, share=0.1),
+        point("new", 244, 0.7, share=1.0),
+    ]
+    axes = plots.data_efficiency(rows, title="t").axes[0]
+    first, second = axes.lines
+    assert first.get_xydata().tolist() == [[24, 0.8], [244, 0.9]]
+    assert second.get_xydata().tolist() == [[24, 0.5], [244, 0.7]]
+    assert first.get_linestyle() != second.get_linestyle()  # they also differ without colour
+    assert first.get_marker() != second.get_marker()
+    assert {label.get_text() for label in axes.get_xticklabels()} == {"24\n10%", "244\n100%"}
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["cached", "new"]
+    assert axes.get_ylabel() == "validation accuracy (fraction correct)"
+
+
+def test_data_efficiency_draws_the_interval_and_the_seeds():
+    rows = [point("cached", 24, 0.8, least=0.75, most=0.85), point("cached", 244, 0.9)]
+    band, seeds = plots.data_efficiency(rows, title="t").axes[0].collections
+    corners = band.get_paths()[0].vertices
+    assert corners[:, 1].min() == pytest.approx(0.75)
+    assert corners[:, 1].max() == pytest.approx(0.94)
+    (segment,) = seeds.get_segments()  # the other point has no range over seeds
+    np.testing.assert_allclose(segment, [[24, 0.75], [24, 0.85]])
+
+
+def test_data_efficiency_needs_a_row():
+    with pytest.raises(ValueError, match="at least one row to draw, got none"):
+        plots.data_efficiency([], title="t")
+
+
+def test_reliability_draws_the_bins_that_have_images():
+    found = evaluation.Calibration(
+        edges=np.linspace(0, 1, 5),
+        counts=np.array([0, 0, 4, 6]),
+        confidence=np.array([np.nan, np.nan, 0.6, 0.9]),
+        accuracy=np.array([np.nan, np.nan, 0.5, 1.0]),
+        error=0.1,
+    )
+    upper, lower = plots.reliability(found, title="t").axes
+    diagonal, bins = upper.lines
+    assert diagonal.get_xydata().tolist() == [[0, 0], [1, 1]]
+    assert bins.get_xydata().tolist() == [[0.6, 0.5], [0.9, 1.0]]
+    assert [bar.get_height() for bar in upper.patches] == [0, 0, 0.5, 1.0]
+    assert [bar.get_height() for bar in lower.patches] == [0, 0, 4, 6]
+    assert upper.get_title() == "t\nexpected calibration error 0.100"
