@@ -1,4 +1,4 @@
-"""The cache is whole or not at all, downloads are checked, no network is found out quickly."""
+"""Tests of `tutorial_utils._support.cache`: entries whole or not at all, locked while made."""
 
 import os
 import signal
@@ -7,25 +7,20 @@ import sys
 import time
 from pathlib import Path
 
+import filelock
 import pooch
 import pytest
-import requests
-from serving import serving, sha256, zipped
 
 import tutorial_utils
-from tutorial_utils._support import cache, connection, downloads
+from tutorial_utils._support import cache
 
 REPO = Path(tutorial_utils.__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
-def alone(monkeypatch, tmp_path):
-    """Each test has a cache of its own, remembers nothing, and tries a download once."""
+def own_cache(monkeypatch, tmp_path):
+    """Each test has a cache of its own."""
     monkeypatch.setenv("ANTS_BEES_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.delenv("TUTORIAL_OFFLINE", raising=False)
-    monkeypatch.setattr(connection, "_failures", [])
-    monkeypatch.setattr(downloads, "RETRIES", 0)
 
 
 # The cache folder
@@ -70,7 +65,7 @@ def test_cache_that_is_read_only_cannot_be_written(monkeypatch):
         cache.cache_dir()
 
 
-# What is kept
+# Entries
 
 
 def fill(work):
@@ -80,7 +75,7 @@ def fill(work):
     return work / "set"
 
 
-def test_kept_once_and_found_again():
+def test_an_entry_is_made_once_and_found_again():
     assert cache.find("things") is None
     folder = cache.get_or_create("things", fill)
     assert folder == cache.cache_path() / "things" == cache.find("things")
@@ -89,7 +84,7 @@ def test_kept_once_and_found_again():
     assert not list(cache.cache_path().glob("*.part-*"))
 
 
-def test_kept_where_the_cache_can_only_be_read(monkeypatch):
+def test_an_entry_is_found_in_a_cache_that_is_read_only(monkeypatch):
     folder = cache.get_or_create("things", fill)
     monkeypatch.setattr(cache, "cache_dir", lambda: pytest.fail("asked to write"))
     assert cache.get_or_create("things", fill) == folder
@@ -123,7 +118,7 @@ def test_an_error_leaves_nothing():
     assert cache.get_or_create("things", fill)
 
 
-def test_moved_into_place_in_one_step_when_complete(monkeypatch):
+def test_an_entry_is_renamed_in_one_step_when_complete(monkeypatch):
     moved = []
 
     def replace(source, target):
@@ -152,7 +147,7 @@ def test_a_failed_repair_does_not_lose_what_was_left():
 KEEP = """
 import sys, time
 from pathlib import Path
-from tutorial_utils._support import cache, downloads, connection
+from tutorial_utils._support import cache
 
 def make(work):
     with open(sys.argv[1], "a") as log:
@@ -164,35 +159,118 @@ def make(work):
     return work / "set"
 
 print("ready", flush=True)
-folder = cache.get_or_create("things", make)
+folder = cache.get_or_create("things", make, what="the things", quiet="quiet" in sys.argv)
 print(len(list(folder.glob("*.txt"))))
 """
 
 
-def process(log, pause_s):
-    command = [sys.executable, "-c", KEEP, str(log), str(pause_s)]
+def process(log, pause_s, *words):
+    command = [sys.executable, "-c", KEEP, str(log), str(pause_s), *words]
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
 
 def test_processes_that_start_together_all_get_the_whole(tmp_path):
-    running = [process(tmp_path / "log", 0.15) for _ in range(3)]
-    said = [one.communicate(timeout=60)[0] for one in running]
+    running = [process(tmp_path / "log", 0.15, *words) for words in ([], [], ["quiet"])]
+    printed = [one.communicate(timeout=60)[0] for one in running]
     assert [one.returncode for one in running] == [0, 0, 0]
-    assert all(text.endswith("10\n") for text in said)
+    assert all(text.endswith("10\n") for text in printed)
     assert (tmp_path / "log").read_text() == "made\n"
-    assert sum("another process is preparing the same" in text for text in said) == 2
+    waited = "another process is preparing the things: waiting for it\n"
+    assert any(waited in text for text in printed[:2])  # at least one of them had to wait
+    assert waited not in printed[2]
 
 
-def test_a_process_that_is_killed_leaves_nothing_that_looks_complete(tmp_path):
-    victim = process(tmp_path / "log", 5)
+def running(tmp_path):
+    """Start a process that is making an entry, and wait until it has written a file."""
+    started = process(tmp_path / "log", 5)
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob("cache/things.part-*/set/*.txt")):
         assert time.monotonic() < deadline, "it never began"
         time.sleep(0.05)
-    victim.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
-    victim.communicate(timeout=60)
+    return started
+
+
+def kill(process):
+    process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+    process.communicate(timeout=60)
+
+
+def test_a_process_that_is_killed_leaves_nothing_that_looks_complete(tmp_path):
+    kill(running(tmp_path))
     assert cache.find("things") is None
     assert list(tmp_path.glob("cache/things.part-*"))
     assert (cache.get_or_create("things", fill) / "two.txt").exists()
     assert not list(tmp_path.glob("cache/things.part-*"))
+
+
+# Deleting entries
+
+
+def test_discard_deletes_under_the_lock(monkeypatch):
+    folder = cache.get_or_create("things", fill)
+    rmtree = cache.shutil.rmtree
+
+    def watched(path):
+        with pytest.raises(filelock.Timeout):
+            cache._lock("things").acquire(timeout=0)
+        rmtree(path)
+
+    monkeypatch.setattr(cache.shutil, "rmtree", watched)
+    cache.discard("things")
+    assert not folder.exists()
+    cache.discard("things")  # nothing is left to delete
+
+
+def test_entries_and_clear(tmp_path):
+    assert cache.entries() == []
+    assert cache.clear() == (0, {})
+    cache.get_or_create("things", fill)
+    (tmp_path / "cache" / "other").mkdir()
+    (tmp_path / "cache" / "other" / "a.jpg").write_bytes(bytes(10))
+    sizes = dict(cache.entries())
+    assert sizes["other"] == 10
+    assert cache.clear("thi") == (sizes["things"], {})
+    assert list(dict(cache.entries())) == ["other"]
+    assert cache.clear() == (10, {})
+    assert cache.entries() == []
+    assert (tmp_path / "cache" / "things.lock").exists()  # a process may be waiting for it
+
+
+def test_clear_leaves_what_another_process_is_making(tmp_path):
+    cache.get_or_create("other", fill)
+    busy = running(tmp_path)
+    try:
+        freed_bytes, left = cache.clear()
+        part, *_ = tmp_path.glob("cache/things.part-*")
+        assert left == {part.name: "another process is using it"}
+        assert list(part.glob("set/*.txt"))
+        assert freed_bytes > 0 and cache.find("other") is None
+    finally:
+        kill(busy)
+    assert cache.clear().left == {}
+    assert cache.entries() == []
+
+
+def test_clear_counts_only_what_it_deleted(monkeypatch):
+    cache.get_or_create("things", fill)
+
+    def stuck(path):
+        (path / "two.txt").unlink()
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(cache.shutil, "rmtree", stuck)
+    assert cache.clear() == (3, {"things": "it cannot be deleted, Permission denied"})
+
+
+def test_clear_of_a_cache_that_is_read_only(monkeypatch):
+    cache.get_or_create("things", fill)
+
+    def refuse(**_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(cache.tempfile, "TemporaryFile", refuse)
+    freed_bytes, left = cache.clear()
+    assert freed_bytes == 0
+    assert "Read-only file system" in left["things"]
+    assert cache.find("things")

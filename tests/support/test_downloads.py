@@ -47,9 +47,7 @@ def test_download_quietly(tmp_path, capsys):
 def test_a_prefix_of_the_checksum_is_enough(tmp_path):
     with serving(CONTENT) as (url, _):
         assert get(url, tmp_path, sha256=sha256(CONTENT)[:8].upper()).is_file()
-        with pytest.raises(
-            ConnectionError, match="not the expected one: SHA-256 .*, expected 0000"
-        ):
+        with pytest.raises(ConnectionError, match="not the expected one: SHA-256 .* expected 0000"):
             get(url, tmp_path, sha256="00000000")
 
 
@@ -68,7 +66,7 @@ CUT = "no connection was made, or it was cut"
         ({"cut": 20}, CUT),
         (
             {"content": b"other"},
-            r"the file that arrived is not the expected one: SHA-256 \w{12}\.+",
+            r"the file that arrived is not the expected one: SHA-256 \w{12}",
         ),
         ({"status": 404}, "the server answered HTTP 404"),
         ({"status": 503}, "the server answered HTTP 503"),
@@ -86,9 +84,11 @@ CUT = "no connection was made, or it was cut"
 )
 def test_a_download_that_fails_leaves_no_file(tmp_path, monkeypatch, server, reason):
     monkeypatch.setattr(downloads, "TIMEOUT_S", 0.3)
-    with serving(**({"content": CONTENT} | server)) as (url, _):
-        with pytest.raises(ConnectionError, match=f"^{reason}"):
-            get(url, tmp_path)
+    with (
+        serving(**({"content": CONTENT} | server)) as (url, _),
+        pytest.raises(ConnectionError, match=f"^{reason}"),
+    ):
+        get(url, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,10 +1,12 @@
-"""What is kept in the cache is whole, checked, and made again when it is not."""
+"""Tests of `tutorial_utils._support.feature_files`: checked, and made again when damaged."""
 
+import contextlib
 import json
 import multiprocessing
 import shutil
 from collections import namedtuple
 
+import filelock
 import numpy as np
 import pytest
 
@@ -79,21 +81,21 @@ def damage_other(folder):
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "reason"),
     [
-        (damage_cut, "is cut short or altered"),
-        (damage_bit, "is cut short or altered"),
+        (damage_cut, "is truncated or altered"),
+        (damage_bit, "is truncated or altered"),
         (damage_note, "cannot be read"),
         (damage_gone, "cannot be read"),
         (damage_other, "was made from something else"),
     ],
 )
-def test_a_damaged_entry_is_never_trusted(damage, said, capsys):
+def test_a_damaged_entry_is_never_trusted(damage, reason, capsys):
     feature_files.write(NOTE, (3, 3), rows())
     damage(cache.cache_dir() / feature_files.key_of(NOTE))
     assert feature_files.read(NOTE) is None
     line = capsys.readouterr().out
-    assert said in line
+    assert reason in line
     assert line.count("\n") == 1
     assert feature_files.write(NOTE, (3, 3), rows()).tolist() == feature_files.read(NOTE).tolist()
 
@@ -114,26 +116,51 @@ def test_a_full_disk_says_what_is_needed(monkeypatch):
     monkeypatch.setattr(
         shutil, "disk_usage", lambda path: usage(10**9, 10**9 - 5_000_000, 5_000_000)
     )
-    with pytest.raises(OSError, match=r"5 MB free, and 67 MB are needed.*cache --clear"):
+    with pytest.raises(OSError, match=r"5 MB free and 67 MB are needed\. .*cache --clear"):
         feature_files.write(NOTE, (3, 3), never())
 
 
-def test_entries_and_clear(own_cache):
+def test_clear_deletes_features_only(own_cache):
     feature_files.write(NOTE, (3, 3), rows())
-    (own_cache / "drawn-2").mkdir()
-    (own_cache / "drawn-2" / "a.jpg").write_bytes(bytes(10))
-    sizes = dict(feature_files.entries())
-    assert sizes["drawn-2"] == 10
-    assert sizes[feature_files.key_of(NOTE)] > 36
-    assert feature_files.clear() == sizes[feature_files.key_of(NOTE)]
-    assert [name for name, _ in feature_files.entries()] == ["drawn-2"]
-    assert feature_files.clear(everything=True) == 10
-    assert feature_files.entries() == []
+    (own_cache / "synthetic-2").mkdir()
+    size_bytes = dict(cache.entries())[feature_files.key_of(NOTE)]
+    assert size_bytes > 36
+    assert feature_files.clear() == (size_bytes, {})
+    assert cache.entries() == [("synthetic-2", 0)]
 
 
-def test_no_cache_has_no_entries():
-    assert feature_files.entries() == []
-    assert feature_files.clear() == 0
+def test_a_damaged_entry_is_deleted_under_the_lock(own_cache, monkeypatch):
+    feature_files.write(NOTE, (3, 3), rows())
+    damage_bit(own_cache / feature_files.key_of(NOTE))
+    locks, rmtree = [], shutil.rmtree
+
+    def watched(folder):
+        with pytest.raises(filelock.Timeout):
+            filelock.FileLock(f"{folder}.lock").acquire(timeout=0)
+        locks.append(folder)
+        rmtree(folder)
+
+    monkeypatch.setattr(shutil, "rmtree", watched)
+    assert feature_files.read(NOTE) is None
+    assert locks == [own_cache / feature_files.key_of(NOTE)]
+
+
+def test_an_entry_that_was_replaced_meanwhile_is_not_deleted(own_cache, monkeypatch, capsys):
+    feature_files.write(NOTE, (3, 3), rows())
+    damage_bit(own_cache / feature_files.key_of(NOTE))
+    locked = cache.locked
+
+    @contextlib.contextmanager
+    def late(name, **settings):
+        monkeypatch.setattr(cache, "locked", locked)
+        cache.discard(name)
+        feature_files.write(NOTE, (3, 3), rows())  # as another process would
+        with locked(name, **settings):
+            yield
+
+    monkeypatch.setattr(cache, "locked", late)
+    assert feature_files.read(NOTE)[2].tolist() == [7, 7, 7]
+    assert capsys.readouterr().out == ""
 
 
 def counted(path, start):
