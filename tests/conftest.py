@@ -1,4 +1,4 @@
-"""What all tests share: no network, caches of their own, the real photographs where they are."""
+"""Fixtures of all tests: no network, separate caches, the photographs where they are available."""
 
 import os
 from pathlib import Path
@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("MPLBACKEND", "agg")
-if "PYTEST_XDIST_WORKER" in os.environ:  # workers side by side share the processors
+if "PYTEST_XDIST_WORKER" in os.environ:  # parallel workers share the processors
     share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, share)))
 
 
 @pytest.fixture(scope="session")
 def lessons_cache(tmp_path_factory):
-    """Return the cache that all lessons share, so that the images are drawn once for them.
+    """Return a cache that all lessons share, so that the synthetic images are drawn once.
 
-    Workers side by side share it too: each has a folder of its own in one for all.
+    Parallel workers share it too: their own temporary folders lie side by side.
     """
     base = tmp_path_factory.getbasetemp()
     cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "lessons-cache"
@@ -40,11 +40,11 @@ def _own_world(request, monkeypatch, tmp_path_factory, lessons_cache):
 
 
 def pytest_collection_modifyitems(items):
-    """Skip what needs the real photographs where they are not, and say why."""
+    """Skip tests that need the photographs, with the reason, where these are not available."""
     folder = os.environ.get("ANTS_BEES_DIR", "")
     if folder and Path(folder).is_dir():
         return
-    reason = "ANTS_BEES_DIR names no folder: the real photographs are not here"
+    reason = "ANTS_BEES_DIR names no folder with the photographs"
     for item in items:
         if "photos" in item.keywords:
             item.add_marker(pytest.mark.skip(reason=reason))

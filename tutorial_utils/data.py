@@ -91,7 +91,7 @@ class ImageSet:
         root: the folder that holds `train` and `val`.
         origin: the source that was used: "folder", "cache", "download" or "synthetic".
         kind: "photographs" (the 397 of the course), "synthetic images" or "own folder".
-        summary: one line: how many images of which kind, and where they came from.
+        summary: one line: the number of images, their kind and their source.
         audit: what the folder holds.
         classes: the class names in the order of their labels.
     """

@@ -32,7 +32,7 @@ WORDS = {
     r"as it comes|of which|the like|thereof|one may|nobody (?:means|reads|knows)": "plain English",
     r"divides the two|hold(?:s|ing)? (?:it |them |this )?against": "compare, check against",
     r"is told|for people|says? why": "print, raise, return",
-    r"keepers?|drafts?": "checkpoint, temporary file",
+    r"keepers?|(?<!\.)drafts?": "checkpoint, temporary file",  # Image.draft is Pillow's
     r"places": "paths, devices, indices, positions",
     r"directions? (?:one|it) may": "span (subspace)",
     r"likewise": "also, the same for",

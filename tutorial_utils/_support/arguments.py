@@ -1,4 +1,4 @@
-"""Check arguments: every error names the argument, what is allowed and what was given."""
+"""Check arguments; every error names the argument, what is allowed and what was given."""
 
 import math
 from collections.abc import Iterable

@@ -116,7 +116,7 @@ def get_or_create(
 
 @contextlib.contextmanager
 def locked(name: str, *, what: str = "the same files", quiet: bool = False) -> Iterator[None]:
-    """Hold the lock of an entry for the block; print a line if another process holds it.
+    """Lock an entry for the block; print a line if another process has locked it.
 
     Args:
         name: of the entry.

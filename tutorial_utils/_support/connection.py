@@ -1,4 +1,4 @@
-"""Whether there is a network: asked once, remembered for a while.
+"""Whether there is a network: tried once, remembered for a while.
 
 Source: requests, https://requests.readthedocs.io
 """
@@ -14,30 +14,22 @@ import requests
 from tutorial_utils._support.cache import cache_path
 
 HOST = "download.pytorch.org"
-
-
 CONNECT_S = 3.0
-
-
-GIVE_UP_S = 4.0  # looking up a name has no limit of its own, so all of it has this one
-
-
+GIVE_UP_S = 4.0  # for all of it, because the lookup of a name has no limit of its own
 REMEMBER_S = 15 * 60.0
 
-
-_failures: list[
-    float
-] = []  # when this process last found no network; for caches that are read-only
+# When this process last found no network, for a cache that is read-only.
+_failures: list[float] = []
 
 
 def online(force: bool = False) -> bool:
-    """Tell whether download.pytorch.org answers; never takes longer than 4 seconds.
+    """Return whether download.pytorch.org answers, within 4 seconds.
 
-    TUTORIAL_OFFLINE=1 answers at once. That there is no network is remembered for 15 minutes, in
-    the cache, so that lessons that run one after another do not each wait for it.
+    With TUTORIAL_OFFLINE=1 nothing is tried. A failure is remembered for 15 minutes, in the cache,
+    so that lessons that run one after another do not each wait for it.
 
     Args:
-        force: try, whatever is remembered.
+        force: try even if a failure is remembered.
     """
     if _switched_off() or (not force and _failed_lately()):
         return False
@@ -47,7 +39,7 @@ def online(force: bool = False) -> bool:
 
 
 def offline_reason() -> str:
-    """Say in one clause why `online` says no."""
+    """Return in a few words why `online` returned False."""
     if _switched_off():
         return f"TUTORIAL_OFFLINE={os.environ['TUTORIAL_OFFLINE']}"
     return f"no answer from {HOST}"
@@ -66,7 +58,7 @@ def _failed_lately() -> bool:
 
 def _remember(reached: bool) -> None:
     _failures.clear()
-    with contextlib.suppress(OSError):  # a cache that cannot be written is no reason to stop here
+    with contextlib.suppress(OSError):  # a read-only cache does not matter here
         if reached:
             _stamp().unlink(missing_ok=True)
         else:
@@ -81,15 +73,15 @@ def _stamp() -> Path:
 
 
 def _reach() -> bool:
-    """Try once; any answer counts, since its certificate shows that it came from the host."""
+    """Try once. Any answer counts: its certificate shows that it came from the host."""
     answers = []
 
-    def ask() -> None:
-        # A broken proxy setting raises nearly anything, and means no network.
+    def request() -> None:
+        # A broken proxy setting raises nearly anything and means that there is no network.
         with contextlib.suppress(Exception):
             answers.append(requests.head(f"https://{HOST}/", timeout=CONNECT_S))
 
-    thread = threading.Thread(target=ask, daemon=True)
+    thread = threading.Thread(target=request, daemon=True)
     thread.start()
     thread.join(GIVE_UP_S)
     return bool(answers)

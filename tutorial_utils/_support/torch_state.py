@@ -1,4 +1,4 @@
-"""Leave a network's modes and torch's random generators as they were."""
+"""Restore a network's modes and torch's random generators after a block."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from torch import nn
 
 @contextmanager
 def preserve_modes(network: nn.Module) -> Iterator[None]:
-    """Put every module back into its mode, train or eval, when the block ends."""
+    """Restore the mode of every module, train or eval, when the block ends."""
     modes = {module: module.training for module in network.modules()}
     try:
         yield
@@ -20,13 +20,13 @@ def preserve_modes(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode for the block, and every module back afterwards."""
+    """Set evaluation mode for the block, and restore the mode of every module afterwards."""
     with preserve_modes(network):
         network.eval()
         yield
 
 
 def preserve_generators() -> torch.random.fork_rng:
-    """Return a context that puts torch's random generators back, without starting CUDA for it."""
+    """Return a context that restores torch's random generators, without starting CUDA."""
     started = torch.cuda.is_initialized()
     return torch.random.fork_rng(range(torch.cuda.device_count()) if started else [])
