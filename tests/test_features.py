@@ -1,4 +1,4 @@
-"""Tests of `tutorial_utils.features`: one pass of a frozen backbone."""
+"""Tests of `tutorial_utils.features`: one pass of a frozen backbone, and its cache."""
 
 import os
 from pathlib import Path
@@ -104,6 +104,17 @@ def test_mixed_precision_is_close(images):
 
 
 @pytest.mark.parametrize("native", [True, False])
+def test_a_gpu_that_emulates_bfloat16_computes_in_float32(native, monkeypatch):
+    def supported(including_emulation=True):  # as on Colab's T4, where emulation counts by default
+        return including_emulation or native
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    monkeypatch.setattr(fast_pass, "winograd_pays", lambda: True)  # which is for the CPU
+    method = features._method(backbone(), torch.device("cuda"), None)
+    assert method == ("bfloat16" if native else "float32")
+
+
+@pytest.mark.parametrize("native", [True, False])
 def test_precision_follows_the_processor(native, images, monkeypatch):
     monkeypatch.setattr(features, "native_bf16", lambda device: native)
     monkeypatch.setattr(fast_pass, "winograd_pays", lambda: False)
@@ -113,14 +124,14 @@ def test_precision_follows_the_processor(native, images, monkeypatch):
     assert torch.equal(features.extract(network, images).values, expected.values)
 
 
-def test_bar_only_when_asked_for(images, capsys):
+def test_a_bar_is_optional(images, capsys):
     features.extract(backbone(), images)
     assert capsys.readouterr().err == ""
     features.extract(backbone(), images, progress=True)
     assert "features" in capsys.readouterr().err
 
 
-def test_trainable_backbone_is_refused(images):
+def test_a_trainable_backbone_is_an_error(images):
     network = backbone()
     network[1].weight.requires_grad_(True)
     with pytest.raises(ValueError, match=r"has 8 trainable parameters.*models\.freeze\(backbone\)"):
@@ -130,9 +141,9 @@ def test_trainable_backbone_is_refused(images):
 def test_data_sets_that_do_not_fit(images):
     with pytest.raises(ValueError, match="the data set is empty"):
         features.extract(backbone(), [])
-    drawings = [(torchvision.transforms.functional.to_pil_image(p), y) for p, y in images]
+    pil = [(torchvision.transforms.functional.to_pil_image(p), y) for p, y in images]
     with pytest.raises(ValueError, match=r"gives Image where a tensor is needed.*transforms"):
-        features.extract(backbone(), drawings)
+        features.extract(backbone(), pil)
 
 
 def test_output_must_be_flat(images):
@@ -152,7 +163,7 @@ def test_impossible_dtype(images):
 
 
 @pytest.mark.photos
-def test_demo_features_tell_ants_from_bees():
+def test_demo_features_separate_ants_from_bees():
     """A linear classifier on AlexNet's demo features: 0.78 to 0.82 measured, 0.70 if random."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -172,13 +183,10 @@ def test_demo_features_tell_ants_from_bees():
 
 
 class Folder:
-    """A few images on the disk, read as the package reads them."""
+    """A few images on the disk, with their transform."""
 
-    def __init__(self, root, transform=None):
-        self.root, self.transform = (
-            root,
-            transform or models.find_weights("alexnet", "demo", quiet=True).transforms(),
-        )
+    def __init__(self, root, transform):
+        self.root, self.transform = root, transform
         for index in range(5):
             path = root / ("a" if index % 2 else "b") / f"{index}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -195,7 +203,7 @@ def folder(tmp_path, monkeypatch):
 
 
 class Small:
-    """Resizes to 12x12; varies the light if asked to. Its printed form says what it does."""
+    """Resize to 12x12 and vary the brightness; its `repr` describes it."""
 
     def __init__(self, vary=0.0):
         self.vary = vary
@@ -208,7 +216,7 @@ class Small:
         return image + self.vary * torch.rand(())
 
 
-def test_a_second_pass_is_read_back(folder, capsys):
+def test_a_second_pass_is_read_from_the_cache(folder, capsys):
     first = features.extract(backbone(), folder.dataset())
     second = features.extract(backbone(), folder.dataset())
     assert (first.from_cache, second.from_cache) == (False, True)
@@ -216,28 +224,28 @@ def test_a_second_pass_is_read_back(folder, capsys):
     assert first.labels.tolist() == second.labels.tolist() == [0, 0, 1, 1, 1]
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("features: 5 images through the backbone in")
-    assert lines[0].endswith("kept in the cache")
-    assert "5 images, kept from an earlier pass, read in" in lines[1]
+    assert lines[0].endswith("stored in the cache")
+    assert "features: 5 images, read from the cache in" in lines[1]
 
 
-def test_what_it_depends_on_is_told_apart(folder):
-    def reused(network, dataset, *, dtype=torch.float32, **options):  # as is, it is the machine's
+def test_every_dependency_changes_the_key(folder):
+    def cached(network, dataset, *, dtype=torch.float32, **options):
         return features.extract(network, dataset, quiet=True, dtype=dtype, **options).from_cache
 
-    assert not reused(backbone(), folder.dataset())
-    assert not reused(backbone(), folder.dataset(Small(0.1)))
-    assert not reused(backbone(), folder.dataset(), augmentations=2)
-    assert not reused(backbone(), folder.dataset(), seed=1)
-    assert not reused(backbone(), folder.dataset(), dtype=torch.bfloat16)
-    assert not reused(backbone(), torch.utils.data.Subset(folder.dataset(), [0, 3]))
+    assert not cached(backbone(), folder.dataset())
+    assert not cached(backbone(), folder.dataset(Small(0.1)))
+    assert not cached(backbone(), folder.dataset(), augmentations=2)
+    assert not cached(backbone(), folder.dataset(), seed=1)
+    assert not cached(backbone(), folder.dataset(), dtype=torch.bfloat16)
+    assert not cached(backbone(), torch.utils.data.Subset(folder.dataset(), [0, 3]))
     other = backbone()
     with torch.no_grad():
         other[0].bias[0] += 1e-3
-    assert not reused(other, folder.dataset())
-    assert reused(backbone(), folder.dataset())
+    assert not cached(other, folder.dataset())
+    assert cached(backbone(), folder.dataset())
     path = next(folder.root.rglob("*.png"))
     torchvision.transforms.functional.to_pil_image(torch.rand(3, 30, 40)).save(path)
-    assert not reused(backbone(), folder.dataset())
+    assert not cached(backbone(), folder.dataset())
 
 
 def test_part_of_a_folder_has_its_own_labels(folder):
@@ -248,9 +256,9 @@ def test_part_of_a_folder_has_its_own_labels(folder):
     assert again.labels.tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("keep", [True, False])
-def test_views_vary_and_follow_from_the_seed(keep, folder):
-    options = {"augmentations": 3, "cache": keep, "quiet": True}
+@pytest.mark.parametrize("cache", [True, False])
+def test_augmentations_vary_and_follow_from_the_seed(cache, folder):
+    options = {"augmentations": 3, "cache": cache, "quiet": True}
     dataset = folder.dataset(Small(0.5))
     found = features.extract(backbone(), dataset, seed=7, **options)
     assert found.values.shape == (15, 32)
@@ -265,7 +273,7 @@ def test_views_vary_and_follow_from_the_seed(keep, folder):
     assert picked == {tuple(found.values[v * 5 + 2].tolist()) for v in range(3)}
 
 
-def test_the_global_generator_is_left_alone(folder):
+def test_the_global_generator_is_not_changed(folder):
     network = backbone()
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -274,7 +282,7 @@ def test_the_global_generator_is_left_alone(folder):
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_a_transform_that_cannot_be_told_is_not_kept(folder):
+def test_a_transform_without_a_description_is_not_cached(folder):
     for _ in range(2):
         found = features.extract(backbone(), folder.dataset(lambda p: Small()(p)), quiet=True)
         assert not found.from_cache
@@ -291,48 +299,50 @@ def test_large_values_stay_in_their_file(folder, monkeypatch):
 
 def test_a_full_disk_falls_back_to_memory(folder, monkeypatch, capsys):
     def full(size_bytes):
-        raise OSError("the disk of the cache has 1 MB free, and 65 MB are needed")
+        raise OSError("the disk of the cache has 1 MB free")
 
     monkeypatch.setattr(features.feature_files, "check_space", full)
     found = features.extract(backbone(), folder.dataset())
     assert len(found.labels) == 5
-    assert "kept in memory only; the disk of the cache has 1 MB free" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "features: in memory only; the disk of the cache has 1 MB free"
+    assert "5 images through the backbone" in lines[1]
+    assert "cache" not in lines[1]
 
 
-def test_no_room_anywhere_says_what_is_needed(folder, monkeypatch):
+def test_no_room_anywhere_is_an_error(folder, monkeypatch):
     def full(size_bytes):
-        raise OSError("the disk of the cache has 1 MB free, and 65 MB are needed")
+        raise OSError("the disk of the cache has 1 MB free")
 
     class Memory:
         available = 100
 
     monkeypatch.setattr(features.feature_files, "check_space", full)
     monkeypatch.setattr(features.psutil, "virtual_memory", Memory)
-    with pytest.raises(OSError, match="65 MB are needed"):
+    with pytest.raises(OSError, match="the disk of the cache has 1 MB free"):
         features.extract(backbone(), folder.dataset())
 
 
 def test_every_batch_is_read_into_the_same_memory(images):
-    job = features._Job(
-        backbone(), images, 1, 0, 4, torch.device("cpu"), torch.float32, progress=False
-    )
-    places, sizes = set(), []
-    for batch in job.batches():
-        places.add(batch.data_ptr())
+    cpu = torch.device("cpu")
+    run = features._Pass(backbone(), images, 1, 0, 4, cpu, "float32", progress=False)
+    addresses, sizes = set(), []
+    for batch in run.batches():
+        addresses.add(batch.data_ptr())
         sizes.append(len(batch))
         expected = torch.stack([image for image, _ in images[sum(sizes[:-1]) :][: len(batch)]])
         assert torch.equal(batch, expected)
-    assert len(places) == 1
+    assert len(addresses) == 1
     assert sizes == [4, 4, 2]
-    assert job.seen == [label for _, label in images]
+    assert run.labels_read == [label for _, label in images]
 
 
-def test_images_of_two_sizes_are_refused_by_number(images):
+def test_an_image_of_another_size_is_named(images):
     images[3] = (torch.rand(3, 12, 13), 0)
     with pytest.raises(ValueError, match=r"image 3 has the shape \(3, 12, 13\), those before it"):
         features.extract(backbone(), images, batch_size=2)
 
 
-def test_one_image_is_not_called_images(images, capsys):
+def test_one_image_in_the_singular(images, capsys):
     features.extract(backbone(), images[:1])
     assert "features: 1 image through" in capsys.readouterr().out
