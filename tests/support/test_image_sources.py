@@ -1,0 +1,385 @@
+"""Tests of `tutorial_utils._support.image_sources`: which source is used, and what fails."""
+
+import contextlib
+import re
+from pathlib import Path
+
+import pytest
+from image_sets import make_set
+from serving import serving, sha256, zipped
+
+from tutorial_utils import data
+from tutorial_utils._support import cache, connection, downloads, image_sources
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch, tmp_path):
+    """Each test has an empty cache, no network, no ANTS_BEES_DIR, and seven synthetic images."""
+    monkeypatch.setenv("ANTS_BEES_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TUTORIAL_OFFLINE", "1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("ANTS_BEES_DIR", raising=False)
+    monkeypatch.setattr(connection, "_failures", [])
+    monkeypatch.setattr(downloads, "RETRIES", 0)
+    monkeypatch.setattr(image_sources.synthetic, "write", write)
+    monkeypatch.setattr(image_sources.synthetic, "VERSION", 7)
+
+
+def write(folder, *, train=None, val=None, seed=0, progress=None):
+    """Replace `synthetic.write`: seven plain images."""
+    make_set(folder)
+    if progress:
+        progress(1, 7)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return make_set(tmp_path / "mine")
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """Serve an archive in place of the photographs': server(content, sha=..., cut=...)."""
+    with contextlib.ExitStack() as stack:
+
+        def start(content=b"", *, sha=None, **settings):
+            url, asked = stack.enter_context(serving(content, **settings))
+            monkeypatch.delenv("TUTORIAL_OFFLINE")
+            monkeypatch.setattr(connection, "online", lambda force=False: True)
+            monkeypatch.setattr(image_sources, "URL", url)
+            monkeypatch.setattr(image_sources, "SHA256", sha or sha256(content))
+            monkeypatch.setattr(image_sources, "SIZE_BYTES", len(content))
+            return asked
+
+        yield start
+
+
+def archive(tmp_path, **more):
+    """Return the bytes of an archive laid out as the photographs' is."""
+    root = make_set(tmp_path / "made" / "hymenoptera_data")
+    members = {p.relative_to(root.parent).as_posix(): p for p in root.rglob("*.jpg")}
+    return zipped({name: path.read_bytes() for name, path in members.items()} | more)
+
+
+def no_photographs_cached():
+    """Return whether the cache holds no photographs and no part of them."""
+    names = sorted(path.name for path in cache.cache_path().iterdir())
+    return all(name.endswith(".lock") or name.startswith("synthetic-") for name in names)
+
+
+def test_synthetic_images_when_no_other_source_has_images(capsys):
+    images = data.load()
+    assert (images.origin, images.kind) == ("synthetic", "synthetic images")
+    assert images.root == cache.cache_path() / "synthetic-7"
+    assert images.classes == ("ants", "bees")
+    assert images.counts() == {"train": {"ants": 2, "bees": 3}, "val": {"ants": 1, "bees": 1}}
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("drawing the images, once")
+    assert said[1:] == [images.summary]
+    assert images.summary == (
+        "images: 7 synthetic images, 5 train, 2 val (drawn by tutorial_utils.synthetic; "
+        "no network: TUTORIAL_OFFLINE=1)"
+    )
+
+
+def test_synthetic_images_are_drawn_once(monkeypatch, capsys):
+    first = data.load(quiet=True)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(
+        image_sources.synthetic, "write", lambda *_, **__: pytest.fail("drawn again")
+    )
+    again = data.load()
+    assert again == first
+    assert capsys.readouterr().out == f"{again.summary}\n"
+
+
+def test_a_source_given_is_named_in_the_summary():
+    images = data.load("synthetic", quiet=True)
+    assert images.summary.endswith("(drawn by tutorial_utils.synthetic; source='synthetic')")
+
+
+def test_synthetic_images_are_drawn_again_when_the_version_changes(monkeypatch):
+    old = data.load(quiet=True)
+    monkeypatch.setattr(image_sources.synthetic, "VERSION", 8)
+    new = data.load(quiet=True)
+    assert new.root.name == "synthetic-8"
+    assert old.root.exists()
+
+
+def test_no_summary_names_this_machine(monkeypatch, folder, tmp_path):
+    lines = [data.load(source, quiet=True).summary for source in ("auto", "synthetic", "cache")]
+    monkeypatch.setenv("ANTS_BEES_DIR", str(folder))
+    lines.append(data.load(quiet=True).summary)
+    assert not any(str(tmp_path) in line for line in lines)
+
+
+def test_ants_bees_dir_comes_first(monkeypatch, folder):
+    data.load("synthetic", quiet=True)
+    monkeypatch.setenv("ANTS_BEES_DIR", str(folder))
+    for source in ("auto", "folder"):
+        images = data.load(source, quiet=True)
+        assert images.root == folder
+        assert (images.origin, images.kind) == ("folder", "own folder")
+        assert images.summary.endswith("2 val (the folder in ANTS_BEES_DIR)")
+    assert data.load("synthetic", quiet=True).origin == "synthetic"
+
+
+def test_a_folder_given_comes_before_ants_bees_dir(monkeypatch, folder, tmp_path):
+    other = make_set(tmp_path / "other", ("cats", "dogs"))
+    monkeypatch.setenv("ANTS_BEES_DIR", str(folder))
+    for source in (other, str(other)):
+        images = data.load(source, quiet=True)
+        assert images.root == other
+        assert images.classes == ("cats", "dogs")
+
+
+def test_a_folder_may_be_relative(monkeypatch, folder, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for source in ("mine", "./mine", Path("mine")):
+        assert data.load(source, quiet=True).root == folder
+    monkeypatch.chdir(folder)
+    images = data.load(".", quiet=True)
+    monkeypatch.chdir(tmp_path)  # the set does not move with the process
+    assert len(images.dataset("train")) == 5
+    assert images.dataset("train")[0][0].size == (24, 16)
+
+
+def test_a_folder_may_begin_at_home(monkeypatch, folder, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    for source in ("~/mine", Path("~/mine")):
+        assert data.load(source, quiet=True).root == folder
+    monkeypatch.setenv("ANTS_BEES_DIR", "~/mine")
+    assert data.load("folder", quiet=True).root == folder
+    with pytest.raises(FileNotFoundError, match="~nobody-of-this-name/mine; expected are"):
+        data.load("~nobody-of-this-name/mine")
+
+
+def test_ants_bees_dir_that_is_missing_is_an_error(monkeypatch, tmp_path):
+    monkeypatch.setenv("ANTS_BEES_DIR", str(tmp_path / "gone"))
+    for source in ("auto", "folder"):
+        with pytest.raises(
+            FileNotFoundError, match="folder in ANTS_BEES_DIR does not exist: .*gone"
+        ):
+            data.load(source)
+
+
+def test_photographs_in_the_cache_come_before_the_download(server, tmp_path):
+    asked = server(archive(tmp_path))
+    first = data.load("download", quiet=True)
+    assert first.origin == "download"
+    images = data.load(quiet=True)
+    assert (images.origin, images.kind) == ("cache", "photographs")
+    assert images.summary == "images: 7 photographs, 5 train, 2 val (from the cache)"
+    assert images.root == first.root
+    assert len(asked) == 1
+
+
+def test_photographs_are_downloaded_although_synthetic_images_are_cached(server, tmp_path):
+    data.load("synthetic", quiet=True)
+    server(archive(tmp_path))
+    assert data.load(quiet=True).origin == "download"
+
+
+def test_unknown_source_lists_the_allowed():
+    for source in ("chache", "", None, 3, ["auto"]):
+        allowed = re.escape(
+            "allowed: auto, folder, cache, download, synthetic, or the path of a folder"
+        )
+        with pytest.raises(
+            ValueError, match=rf"unknown source {re.escape(repr(source))}; {allowed}"
+        ):
+            data.load(source)
+
+
+def test_source_folder_needs_the_variable(monkeypatch):
+    for value in (None, "", "  "):
+        if value is not None:
+            monkeypatch.setenv("ANTS_BEES_DIR", value)
+        with pytest.raises(
+            FileNotFoundError, match="needs ANTS_BEES_DIR, which is not set: set it"
+        ):
+            data.load("folder")
+
+
+def test_source_cache_needs_images_in_the_cache():
+    with pytest.raises(FileNotFoundError, match="found no complete set .* source='download' or"):
+        data.load("cache")
+    assert not cache.cache_path().exists()
+
+
+def test_source_cache_prefers_photographs(server, tmp_path):
+    data.load("synthetic", quiet=True)
+    images = data.load("cache", quiet=True)
+    assert (images.origin, images.kind) == ("cache", "synthetic images")
+    assert images.summary.endswith("(from the cache, which holds no photographs)")
+    server(archive(tmp_path))
+    data.load("download", quiet=True)
+    assert data.load("cache", quiet=True).kind == "photographs"
+
+
+def test_source_download_needs_a_network():
+    what_to_do = "Try again later, use source='synthetic' .or 'auto'., or get https.* ANTS_BEES_DIR"
+    with pytest.raises(ConnectionError, match=rf"\(no network: TUTORIAL_OFFLINE=1\). {what_to_do}"):
+        data.load("download")
+    assert not cache.cache_path().exists()
+
+
+def test_source_download_tries_although_a_failure_is_remembered(monkeypatch):
+    asked = []
+    monkeypatch.setattr(connection, "online", lambda force=False: asked.append(force))
+    monkeypatch.delenv("TUTORIAL_OFFLINE")
+    with pytest.raises(ConnectionError, match="no network: no answer from download.pytorch.org"):
+        data.load("download")
+    assert asked == [True]
+
+
+def test_source_download_uses_an_earlier_download(server, tmp_path, monkeypatch):
+    server(archive(tmp_path))
+    data.load("download", quiet=True)
+    monkeypatch.setenv("TUTORIAL_OFFLINE", "1")
+    monkeypatch.setattr(connection, "online", lambda force=False: False)
+    assert data.load("download", quiet=True).origin == "download"
+
+
+def test_download_whole(server, tmp_path, capsys):
+    asked = server(
+        archive(tmp_path, **{"hymenoptera_data/train/ants/imageNotFound.gif": b"GIF89a"})
+    )
+    images = data.load()
+    assert (images.origin, images.kind) == ("download", "photographs")
+    assert images.counts() == {"train": {"ants": 2, "bees": 3}, "val": {"ants": 1, "bees": 1}}
+    assert images.root == cache.cache_path() / f"hymenoptera_data-{image_sources.SHA256[:8]}"
+    assert not list(cache.cache_path().rglob("*.zip"))
+    assert len(asked) == 1
+    host = image_sources.URL.split("/")[2]
+    assert capsys.readouterr().out == f"downloading 0 MB from {host}, once\n{images.summary}\n"
+    assert images.summary == f"images: 7 photographs, 5 train, 2 val (downloaded from {host})"
+
+
+FAILURES = [
+    ({"cut": 500}, "no connection was made, or it was cut"),
+    (
+        {"sha": "0" * 64},
+        r"the file that arrived is not the expected one: SHA-256 \w+\.\.\., expected 0{12}\.\.\.",
+    ),
+    ({"status": 404}, "the server answered HTTP 404"),
+    ({"wait_s": 1.0}, "the server was silent for 0 s"),
+]
+
+
+@pytest.mark.parametrize(("settings", "reason"), FAILURES)
+def test_source_download_that_fails(server, tmp_path, monkeypatch, settings, reason):
+    monkeypatch.setattr(downloads, "TIMEOUT_S", 0.3)
+    server(archive(tmp_path), **settings)
+    message = rf"the download of http://127.0.0.1:\d+/.* failed: {reason}\. Try again later"
+    with pytest.raises(ConnectionError, match=message):
+        data.load("download", quiet=True)
+    assert no_photographs_cached()
+    with pytest.raises(FileNotFoundError, match="no complete set"):
+        data.load("cache")
+
+
+@pytest.mark.parametrize(("settings", "reason"), FAILURES)
+def test_source_auto_falls_back_when_the_download_fails(
+    server, tmp_path, monkeypatch, settings, reason
+):
+    monkeypatch.setattr(downloads, "TIMEOUT_S", 0.3)
+    server(archive(tmp_path), **settings)
+    images = data.load(quiet=True)
+    assert (images.origin, images.kind) == ("synthetic", "synthetic images")
+    assert re.search(rf"synthetic; the download failed: {reason}\)$", images.summary)
+    assert no_photographs_cached()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"<html>Please log in</html>", "the file that arrived is no zip archive"),
+        (
+            zipped({"hymenoptera_data/readme.txt": "x"}),
+            "the archive holds no folder with train and",
+        ),
+    ],
+)
+def test_an_archive_that_is_wrong_leaves_nothing(server, content, reason):
+    server(content)
+    with pytest.raises(ConnectionError, match=reason):
+        data.load("download", quiet=True)
+    assert reason in data.load(quiet=True).summary
+    assert no_photographs_cached()
+
+
+def test_a_member_outside_the_folder_is_not_unpacked(server, tmp_path):
+    evil = dict.fromkeys(("../../evil.jpg", "/evil.jpg", "train/../../../evil.jpg"), b"x")
+    server(archive(tmp_path, **evil))
+    assert data.load("download", quiet=True).counts()["train"] == {"ants": 2, "bees": 3}
+    assert not list(tmp_path.rglob("evil.jpg"))
+    assert not Path("/evil.jpg").exists()
+
+
+def test_no_room_for_the_download(server, tmp_path, monkeypatch):
+    server(archive(tmp_path))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(image_sources.shutil, "unpack_archive", full)
+    line = data.load(quiet=True).summary
+    assert "the download failed: it could not be written, No space left on device" in line
+    assert no_photographs_cached()
+
+
+def test_photographs_that_were_damaged_are_downloaded_again(server, tmp_path, monkeypatch):
+    asked = server(archive(tmp_path))
+    root = data.load(quiet=True).root
+    next(root.rglob("*.jpg")).unlink()
+    assert data.load(quiet=True).origin == "download"
+    assert len(asked) == 2
+    next(root.rglob("*.jpg")).write_bytes(b"")
+    monkeypatch.setattr(connection, "online", lambda force=False: False)
+    images = data.load(quiet=True)
+    assert images.origin == "synthetic"
+    assert "; the photographs in the cache are not complete; no network: " in images.summary
+
+
+@pytest.mark.parametrize("source", ["auto", "synthetic", "download"])
+def test_a_cache_that_cannot_be_written(server, monkeypatch, tmp_path, source):
+    server(archive(tmp_path))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ANTS_BEES_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(PermissionError, match="cache cannot be written .*set ANTS_BEES_CACHE"):
+        data.load(source)
+
+
+def test_a_folder_needs_no_cache(monkeypatch, tmp_path, folder):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ANTS_BEES_CACHE", str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv("ANTS_BEES_DIR", str(folder))
+    assert data.load(quiet=True).origin == "folder"
+
+
+def test_no_room_for_the_synthetic_images(monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(image_sources.synthetic, "write", full)
+    with pytest.raises(
+        OSError, match="No space left on device.: make room, or set ANTS_BEES_CACHE"
+    ):
+        data.load(quiet=True)
+    assert {path.name for path in cache.cache_path().iterdir()} <= {"synthetic-7.lock"}
+
+
+def test_an_interrupt_while_drawing_leaves_nothing(monkeypatch):
+    def interrupted(folder, **_):
+        make_set(folder)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(image_sources.synthetic, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        data.load(quiet=True)
+    assert {path.name for path in cache.cache_path().iterdir()} <= {"synthetic-7.lock"}
+    monkeypatch.setattr(image_sources.synthetic, "write", write)
+    assert data.load(quiet=True).origin == "synthetic"
