@@ -1,4 +1,4 @@
-"""Heat maps where the right answer is known; networks are left as they were; errors say what."""
+"""Tests of `tutorial_utils.attribution`, on networks whose heat maps are known."""
 
 import pytest
 import torch
@@ -86,12 +86,12 @@ def test_grad_cam_finds_the_half_that_the_network_sees():
     assert heat[:, :, : SIDE // 2 - 1].abs().max() == 0
 
 
-def test_grad_cam_is_never_below_zero_and_nothing_speaks_for_the_opposite_class():
+def test_grad_cam_is_never_below_zero_and_zero_for_the_opposite_class():
     assert attribution.grad_cam(tiny(), torch.randn(5, 3, 16, 16), [0, 1, 0, 1, 0]).min() >= 0
     assert attribution.grad_cam(Elsewhere(), ones(), 1).abs().max() == 0
 
 
-def test_grad_cam_is_what_the_paper_says_on_a_network_worked_out_by_hand():
+def test_grad_cam_is_the_formula_of_the_paper():
     network, images = tiny().eval(), torch.randn(4, 3, 16, 16)
     kept = network[:4](images).detach().requires_grad_()  # (4, 5, 8, 8)
     network[4:](kept.clone())[:, 1].sum().backward()
@@ -144,7 +144,7 @@ def test_occlusion_is_below_zero_where_covering_helps():
     assert torch.allclose(heat[corner(1)], torch.tensor(-48.0))
 
 
-def test_what_is_covered_with_is_the_baseline():
+def test_the_baseline_is_the_value_of_covered_pixels():
     heat = attribution.occlusion(Corner(), ones(1), 0, window=4, stride=4, baseline=1.0)
     assert heat.abs().max() == 0
 
@@ -162,14 +162,14 @@ def test_occlusion_reaches_the_edge_of_a_size_that_the_stride_does_not_divide():
 def test_a_class_for_each_image(method):
     network, images = tiny(), torch.randn(3, 3, 16, 16)
     mixed = method(network, images, torch.tensor([0, 1, 1]))
-    for place, target in enumerate((0, 1, 1)):
-        alone = method(network, images[place : place + 1], target)
-        torch.testing.assert_close(mixed[place], alone[0])
+    for index, target in enumerate((0, 1, 1)):
+        alone = method(network, images[index : index + 1], target)
+        torch.testing.assert_close(mixed[index], alone[0])
 
 
 @both
 @pytest.mark.parametrize("size", [1, 2, 5, 16])
-def test_batches_that_do_not_come_out_even_give_the_same_maps(method, size):
+def test_the_batch_size_does_not_change_the_maps(method, size):
     network, images = tiny(), torch.randn(5, 3, 16, 12)
     heat = method(network, images, 1, batch_size=size)
     assert heat.shape == (5, 16, 12)
@@ -202,16 +202,16 @@ def test_the_network_and_the_images_are_left_as_they_were(method, training, froz
 
 @both
 @pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode])
-def test_it_works_where_no_gradients_are_asked_for(method, around):
+def test_it_works_under_no_grad_and_inference_mode(method, around):
     network, images = tiny(), torch.randn(2, 3, 16, 16)
     wanted = method(network, images, 0)
     with around():
         torch.testing.assert_close(method(network, images.clone(), 0), wanted)
 
 
-def test_modes_and_hooks_are_put_back_when_it_goes_wrong():
+def test_modes_and_hooks_are_put_back_after_an_error():
     network = tiny().train()
-    with pytest.raises(ValueError, match="without height and width"):
+    with pytest.raises(ValueError, match="has no height and width"):
         attribution.grad_cam(network, torch.randn(2, 3, 16, 16), 0, layer="8")
     assert network.training and hooks(network) == 0
 
@@ -240,7 +240,10 @@ def test_images_that_do_not_fit(method, images, said):
         (0.5, "whole numbers, not torch.float32"),
         (torch.ones(3, dtype=torch.bool), "whole numbers, not torch.bool"),
         (torch.zeros(3, 1, dtype=torch.int64), r"of shape \(3, 1\)"),
-        ([0, 1, 2], "targets go from 0 to 2, and the network scores 2 classes, from 0 to 1"),
+        (
+            [0, 1, 2],
+            "targets go from 0 to 2, and the network has logits for 2 classes, from 0 to 1",
+        ),
         (-1, "targets go from -1 to -1"),
     ],
 )
@@ -256,7 +259,7 @@ def test_layers_that_do_not_fit():
     dense = nn.Sequential(nn.Flatten(), nn.Linear(768, 2))
     with pytest.raises(ValueError, match="has no convolution.* or use occlusion"):
         attribution.grad_cam(dense, images, 0)
-    with pytest.raises(ValueError, match=r"class scores \(N, K\), not \(1, 5, 8, 8\).*together"):
+    with pytest.raises(ValueError, match=r"logits \(N, K\), not \(1, 5, 8, 8\): combine"):
         attribution.grad_cam(tiny()[:4], images, 0)
 
 
@@ -283,7 +286,7 @@ def test_share_inside_counts_heat_and_not_area():
     heat, mask = torch.zeros(4, 4, 4), torch.zeros(4, 4, 4, dtype=torch.bool)
     mask[:, :2, :2] = True
     heat[0, 0, 0], heat[0, 3, 3] = 3.0, 1.0  # three quarters inside
-    heat[1, 0, 0], heat[1, 3, 3] = 2.0, -5.0  # what is below zero is no heat
+    heat[1, 0, 0], heat[1, 3, 3] = 2.0, -5.0  # values below 0 count as 0
     heat[2] = 1.0  # evenly spread: the area's share
     share = attribution.share_inside(heat, mask)
     assert share[:3].tolist() == [0.75, 1.0, 0.25]
@@ -298,7 +301,7 @@ def test_share_inside_counts_heat_and_not_area():
         (torch.rand(2, 4, 4), torch.zeros(2, 4, 4)),
     ],
 )
-def test_share_inside_refuses_shapes_that_differ(heat, mask):
+def test_share_inside_of_shapes_that_differ(heat, mask):
     with pytest.raises(ValueError, match=r"both be \(N, H, W\), and the mask bool"):
         attribution.share_inside(heat, mask)
 
@@ -311,7 +314,7 @@ def test_neighbours_go_by_angle_and_not_by_length():
     assert attribution.neighbours(features, features, count=1)[:, 0].tolist() == [0, 1, 2, 3]
 
 
-def test_neighbours_say_what_does_not_fit():
+def test_neighbours_of_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match=r"not \(4, 3\) and \(2, 5\)"):
         attribution.neighbours(torch.rand(4, 3), torch.rand(2, 5))
     with pytest.raises(ValueError, match=r"\(Q, D\), not \(4, 3\) and \(3,\)"):

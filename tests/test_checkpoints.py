@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_resume_without_a_checkpoint_starts_anew(tmp_path):
     assert same(network, run()[0]) and len(history.epochs) == 4
 
 
-def test_resume_of_a_finished_run_gives_it_back(tmp_path):
+def test_resume_of_a_finished_run_returns_its_history(tmp_path):
     network, history = run(checkpoint=tmp_path)
     again, same_history = run(head(), checkpoint=tmp_path, resume=True)
     assert same(again, network) and same_history == history
@@ -72,14 +73,14 @@ def test_resume_of_a_finished_run_gives_it_back(tmp_path):
 
 def test_a_checkpoint_is_not_overwritten_by_a_new_run(tmp_path):
     network, _ = run(checkpoint=tmp_path)
-    with pytest.raises(ValueError, match="holds a checkpoint already.*use resume=True"):
+    with pytest.raises(ValueError, match="already holds a checkpoint.*use resume=True"):
         run(seed=5, checkpoint=tmp_path)
     assert same(run(checkpoint=tmp_path, resume=True)[0], network)
 
 
 def test_fewer_epochs_than_done(tmp_path):
     run(checkpoint=tmp_path)
-    with pytest.raises(ValueError, match="has 4 epochs and epochs=3 were asked for"):
+    with pytest.raises(ValueError, match="has 4 epochs, more than epochs=3"):
         run(checkpoint=tmp_path, resume=True, epochs=3)
 
 
@@ -130,14 +131,18 @@ def test_the_folder_holds_only_what_was_trained(tmp_path):
     _, history = run(epochs=4, optimizer=uphill, checkpoint=tmp_path)
     names = {path.name for path in tmp_path.iterdir()}
     best = f"weights-{history.best.epoch:04}.safetensors"
-    kept = {"checkpoint.json", best, "weights-0004.safetensors", "optimizer-0004.safetensors"}
-    assert names == kept
+    assert names == {
+        "checkpoint.json",
+        best,
+        "weights-0004.safetensors",
+        "optimizer-0004.safetensors",
+    }
     weights = checkpoints._read_tensors(tmp_path / best)
     assert set(weights) == {"3.weight", "3.bias"}
 
 
 def test_which_must_be_best_or_last(tmp_path):
-    with pytest.raises(ValueError, match="which must be 'best' or 'last', not 'first'"):
+    with pytest.raises(ValueError, match="unknown which 'first'; allowed: best, last"):
         training.load_checkpoint(head(), tmp_path, which="first")
 
 
@@ -149,7 +154,7 @@ def test_no_checkpoint(tmp_path):
 @pytest.mark.parametrize(
     ("network", "message"),
     [
-        (nn.Sequential(nn.Linear(WIDTH, 2)), "it has 3.bias, 3.weight, which this network has not"),
+        (nn.Sequential(nn.Linear(WIDTH, 2)), "it has 3.bias, 3.weight, which this network lacks"),
         (head(classes=5), r"3.* has the shape \(2.*\) in the checkpoint .* the same number of cla"),
         (head(seed=9), "build it with the same weights"),
     ],
@@ -167,14 +172,14 @@ def test_a_truncated_file(tmp_path, size):
     run(epochs=1, checkpoint=tmp_path)
     path = tmp_path / "weights-0001.safetensors"
     path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(ValueError, match=rf"\({size} bytes\) is no whole safetensors file"):
+    with pytest.raises(ValueError, match=rf"\({size} bytes\) is no complete safetensors file"):
         training.load_checkpoint(head(), tmp_path)
 
 
 def test_a_missing_file(tmp_path):
     run(epochs=1, checkpoint=tmp_path)
     (tmp_path / "weights-0001.safetensors").unlink()
-    with pytest.raises(FileNotFoundError, match="is missing: the checkpoint is not whole"):
+    with pytest.raises(FileNotFoundError, match="is missing: the checkpoint is incomplete"):
         training.load_checkpoint(head(), tmp_path)
 
 
@@ -205,8 +210,8 @@ def test_a_pickle_is_never_opened(tmp_path, dump):
     ("change", "message"),
     [
         (lambda m: m | {"format": 2}, "has the format 2; this version reads 1"),
-        (lambda m: m | {"files": {}}, "is no whole checkpoint: 'best' is missing"),
-        (lambda m: {"format": 1}, "is no whole checkpoint: 'files' is missing"),
+        (lambda m: m | {"files": {}}, "is no complete checkpoint: 'best' is missing"),
+        (lambda m: {"format": 1}, "is no complete checkpoint: 'files' is missing"),
         (lambda m: m | {"files": m["files"] | {"best": "../x"}}, "names the file '../x'"),
         (lambda m: 7, "holds a JSON int"),
     ],
@@ -229,17 +234,17 @@ def moments(monkeypatch, tmp_path):
     """
     folder, found = tmp_path / "run", []
 
-    def photograph():
+    def record():
         files = {path.name: path.read_bytes() for path in folder.iterdir()}
-        cut = {n: data[: len(data) // 2] for n, data in files.items() if n.endswith(".draft")}
+        cut = {n: data[: len(data) // 2] for n, data in files.items() if n.endswith(".tmp")}
         if files | cut not in found:
             found.append(files | cut)
 
     def watched(function):
         def call(*args, **kwargs):
-            photograph()
+            record()
             result = function(*args, **kwargs)
-            photograph()
+            record()
             return result
 
         return call
@@ -266,8 +271,9 @@ def test_a_crash_at_any_moment_leaves_a_whole_checkpoint(moments, tmp_path):
             training.load_checkpoint(head(), copy, which="best")
         network, resumed = run(epochs=4, optimizer=uphill, checkpoint=copy, resume=True)
         assert same(network, whole) and measured(resumed) == measured(history), sorted(files)
-        assert not list(copy.glob("*.draft")), "drafts are tidied away"
+        assert not list(copy.glob(".*")), "temporary files are deleted"
     assert done == {1, 2, 3} and len(moments) > 20
+    assert any(name.endswith(".tmp") for files in moments for name in files)
 
 
 @pytest.mark.parametrize("step", ["weights", "optimizer", "checkpoint"])
@@ -282,10 +288,10 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, monkeypatch, step):
 
     calls = []
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match=r"epoch 3 could not .*No space.*epoch 2 is kept in"):
+    with pytest.raises(OSError, match=r"epoch 3 could not .*No space.*epoch 2 is in"):
         run(checkpoint=tmp_path)
     monkeypatch.undo()
-    assert not list(tmp_path.glob("*.draft"))
+    assert not list(tmp_path.glob(".*"))
     assert training.load_checkpoint(head(), tmp_path, which="last").epoch == 2
     assert same(run(checkpoint=tmp_path, resume=True)[0], run()[0])
 
@@ -307,9 +313,63 @@ def test_ctrl_c_while_writing_keeps_the_checkpoint_before(tmp_path, monkeypatch)
     assert same(run(checkpoint=tmp_path, resume=True)[0], run()[0])
 
 
-def test_a_folder_that_cannot_be_made_is_said_before_any_work(tmp_path):
+def test_a_folder_that_cannot_be_made_raises_before_any_work(tmp_path):
     (tmp_path / "file").write_text("in the way")
     photos = loader()
     with pytest.raises(OSError, match="checkpoint folder .* cannot be written"):
         run(train=photos, checkpoint=tmp_path / "file" / "folder")
     assert photos.dataset.reads == 0
+
+
+def test_a_file_of_the_users_stays(tmp_path):
+    (tmp_path / "notes.tmp").write_text("mine")
+    run(epochs=2, checkpoint=tmp_path)
+    assert (tmp_path / "notes.tmp").exists()
+
+
+def test_a_folder_may_start_with_the_home_folder(tmp_path, monkeypatch):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    _, history = run(epochs=1, checkpoint="~/run")
+    assert (tmp_path / "run" / checkpoints.MANIFEST).exists()
+    assert training.load_checkpoint(head(), "~/run") == history.best
+
+
+# Checkpoints of the code before the parameters were renamed (commit dabec8c)
+
+OLD = Path(__file__).parent / "old_files" / "checkpoint-1"  # of 2 epochs
+
+
+def old_network():
+    """Return `head` with weights that are the same on every machine."""
+    network = head()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            values = (torch.arange(parameter.numel()) % 7 - 3) / 8
+            parameter.copy_(values.view_as(parameter))
+    return network
+
+
+def test_an_old_checkpoint_can_be_loaded():
+    network = old_network()
+    best = training.load_checkpoint(network, OLD)
+    assert best.epoch == 2
+    score = training.evaluate(network, loader(shuffle=False, count=11))
+    assert score.correct == best.val.correct and score.loss == pytest.approx(best.val.loss)
+
+
+def test_an_old_checkpoint_can_be_resumed(tmp_path):
+    folder = shutil.copytree(OLD, tmp_path / "run")
+    options = {"precision": "float32", "epochs": 4}
+    network, history = run(old_network(), checkpoint=folder, resume=True, **options)
+    whole, expected = run(old_network(), **options)
+    assert [epoch.epoch for epoch in history.epochs] == [1, 2, 3, 4]
+    assert history.last.val.loss == pytest.approx(expected.last.val.loss)
+    torch.testing.assert_close(network.state_dict(), whole.state_dict())
+    assert len(run(old_network(), checkpoint=folder, resume=True, **options)[1].epochs) == 4
+
+
+def test_an_old_checkpoint_of_other_images_does_not_resume(tmp_path):
+    folder = shutil.copytree(OLD, tmp_path / "run")
+    with pytest.raises(ValueError, match="another run: train images 23 there, 22 here"):
+        run(old_network(), checkpoint=folder, resume=True, train=loader(count=22))

@@ -20,7 +20,7 @@ def made(rows, labels):
 
 
 def four():
-    """Return two right answers, an unsure mistake (2) and a sure one (3)."""
+    """Return two correct predictions, an unsure mistake (2) and a confident one (3)."""
     return made([[2, 0], [0, 2], [0.1, 0], [5, 0]], [0, 1, 1, 1])
 
 
@@ -35,7 +35,7 @@ def predictions(draw):
 # Predictions
 
 
-def test_what_predictions_say():
+def test_predictions():
     p = four()
     assert p.predicted.tolist() == [0, 1, 0, 0] and p.correct.tolist() == [True, True, False, False]
     assert (p.accuracy, p.total, len(p)) == (0.5, 4, 4)
@@ -102,18 +102,20 @@ def test_predict_leaves_modes_and_generator_alone():
     assert net.training and not net[2].training and net[0].training
 
 
-def test_predict_refuses_a_shuffled_loader():
+def test_predict_needs_a_loader_that_does_not_shuffle():
     with pytest.raises(ValueError, match="the loader shuffles.*shuffle=False"):
         evaluation.predict(network(), DataLoader(photos(), shuffle=True))
 
 
-def test_predict_refuses_an_empty_loader():
-    with pytest.raises(ValueError, match="the loader is empty"):
+def test_predict_needs_a_batch():
+    with pytest.raises(ValueError, match="loader is empty"):
         evaluation.predict(network(), DataLoader(photos(0)))
 
 
-def test_predict_refuses_a_network_with_too_few_outputs():
-    with pytest.raises(ValueError, match="labels go from 0 to 2, and the network scores 2 classes"):
+def test_predict_needs_an_output_for_every_label():
+    with pytest.raises(
+        ValueError, match="has the label 2, and the network has logits for 2 classes"
+    ):
         evaluation.predict(nn.Linear(6, 2), DataLoader(photos()))
 
 
@@ -136,7 +138,7 @@ def test_confusion_counts_every_image_once(p):
 
 def test_confusion_drops_nothing():
     p = made([[0, 0, 9], [9, 0, 0]], [0, 1])
-    with pytest.raises(ValueError, match="class 2 occurs, and classes=2 counts from 0 to 1.*=3"):
+    with pytest.raises(ValueError, match="class 2 occurs, and classes=2 means 0 to 1.*=3"):
         evaluation.confusion(p, classes=2)
 
 
@@ -323,17 +325,17 @@ def test_mcnemar_counts_the_four_cases_and_tests_the_uneven_ones():
     assert evaluation.mcnemar(second, first).p_value == pytest.approx(found.p_value)
 
 
-def test_mcnemar_of_a_network_with_itself_says_nothing():
+def test_mcnemar_of_a_network_with_itself():
     same = sure_of([True, False, True], 0.9)
     assert evaluation.mcnemar(same, same) == (2, 0, 0, 1, 1.0)
 
 
-def test_mcnemar_refuses_other_images():
-    with pytest.raises(ValueError, match="not asked about the same images"):
+def test_mcnemar_needs_the_same_images():
+    with pytest.raises(ValueError, match="labels of the two predictions .2 and 2. differ"):
         evaluation.mcnemar(sure_of([True, True], 0.9), sure_of([True, False], 0.9))
 
 
-def test_calibration_of_a_network_that_is_as_sure_as_it_is_right():
+def test_calibration_of_a_calibrated_network():
     found = evaluation.calibration(sure_of([True] * 8 + [False] * 2, 0.8), bins=4)
     assert found.error == pytest.approx(0.0, abs=1e-6)
     assert found.counts.tolist() == [0, 0, 0, 10]
@@ -341,7 +343,7 @@ def test_calibration_of_a_network_that_is_as_sure_as_it_is_right():
     assert numpy.isnan(found.accuracy[0])
 
 
-def test_calibration_of_a_network_that_is_too_sure():
+def test_calibration_of_an_overconfident_network():
     found = evaluation.calibration(sure_of([True, False, False, False, False], 0.95), bins=5)
     assert found.error == pytest.approx(0.75, abs=1e-6)
     assert found.counts.tolist() == [0, 0, 0, 0, 5]
@@ -357,7 +359,7 @@ def test_calibration_weighs_its_bins_by_their_images():
     assert evaluation.calibration(both).error == pytest.approx(expected, abs=1e-6)
 
 
-def test_calibration_holds_a_probability_of_one():
+def test_calibration_counts_a_probability_of_one():
     certain = evaluation.Predictions(torch.tensor([[200.0, 0.0]]), torch.tensor([0]))
     assert evaluation.calibration(certain).counts[-1] == 1
 
@@ -426,6 +428,6 @@ def test_the_folds_part_the_set_and_keep_the_shares_of_the_classes(two_clouds):
         ([0, 1] * 15, 1, "folds must be a whole number from 2"),
     ],
 )
-def test_cross_validation_that_cannot_be_says_why(two_clouds, labels, folds, said):
+def test_cross_validation_of_bad_arguments(two_clouds, labels, folds, said):
     with pytest.raises(ValueError, match=said):
         evaluation.cross_validate(two_clouds[0], labels, lambda *_: None, folds=folds)

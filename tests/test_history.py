@@ -1,5 +1,7 @@
 """Tests of `tutorial_utils.history`: best, last, the table, the file."""
 
+import os
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,14 +38,39 @@ def test_a_history_comes_back_from_json_as_it_was(tmp_path_factory, pairs, stopp
     assert History.load(path) == history
 
 
+def test_two_writers_at_once_do_not_mix(tmp_path, monkeypatch):
+    path, fsync = tmp_path / "history.json", os.fsync
+    first, second = History([epoch(1)]), History([epoch(1), epoch(2)])
+
+    def save_meanwhile(file):
+        """Let the second writer start and finish before the first one renames its file."""
+        monkeypatch.setattr(os, "fsync", fsync)
+        second.save(path)
+        assert History.load(path) == second
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", save_meanwhile)
+    first.save(path)
+    assert History.load(path) == first
+    assert [file.name for file in tmp_path.iterdir()] == ["history.json"]
+
+
+def test_a_path_may_start_with_the_home_folder(tmp_path, monkeypatch):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    History([epoch(1)]).save("~/history.json")
+    assert (tmp_path / "history.json").exists()
+    assert History.load("~/history.json").last == epoch(1)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("{", "is not JSON"),
         ("[1]", "holds a JSON list"),
-        ("{}", "is no history: KeyError"),
-        ('{"epochs": [3], "stopped": null}', "is no history: TypeError"),
-        ('{"epochs": [{"epoch": 1, "train": {"loss": 1}}], "stopped": null}', "is no history"),
+        ("{}", "holds no history: KeyError"),
+        ('{"epochs": [3], "stopped": null}', "holds no history: TypeError"),
+        ('{"epochs": [{"epoch": 1, "train": {"loss": 1}}], "stopped": null}', "holds no history"),
     ],
 )
 def test_a_file_that_is_no_history(tmp_path, content, message):

@@ -1,4 +1,4 @@
-"""Training in the span of the features: the same layer, the same steps, fewer values."""
+"""Tests of `tutorial_utils.subspace`: the same layer, the same steps, fewer values."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from tutorial_utils.features import Features
 WIDTH, MIDDLE = 40, 12
 
 
-def kept(count, *, seed=1, augmentations=1, classes=2):
+def features(count, *, seed=1, augmentations=1, classes=2):
     generator = torch.Generator().manual_seed(seed)
     values = torch.rand(count * augmentations, WIDTH, generator=generator)
     labels = torch.arange(count) % classes
@@ -26,22 +26,22 @@ def head(*, dropout=False):
 
 
 def test_the_basis_is_orthonormal_and_spans_the_features():
-    values = kept(9).values
+    values = features(9).values
     basis = subspace.orthonormal_basis(values)
     assert basis.shape == (9, WIDTH)
     torch.testing.assert_close(basis @ basis.T, torch.eye(9), atol=1e-5, rtol=0)
     torch.testing.assert_close(values @ basis.T @ basis, values, atol=1e-5, rtol=1e-5)
 
 
-def test_repeated_images_add_no_direction():
-    values = kept(5).values
+def test_repeated_images_add_no_dimension():
+    values = features(5).values
     assert len(subspace.orthonormal_basis(torch.cat([values, values, 2 * values]))) == 5
 
 
 @pytest.mark.parametrize("dropout", [False, True])
 def test_at_the_start_the_small_head_is_the_head(dropout):
     wide = head(dropout=dropout).eval()
-    train, val = kept(9), kept(7, seed=2)
+    train, val = features(9), features(7, seed=2)
     small, (inputs, others) = subspace.project_head(wide, train, val)
     assert inputs.values.shape == (9, MIDDLE + 9)
     assert not small.training
@@ -50,8 +50,8 @@ def test_at_the_start_the_small_head_is_the_head(dropout):
 
 
 def test_gradient_descent_takes_the_same_steps():
-    """With SGD and momentum, the small head goes where the wide one goes, step by step."""
-    train, val, wide, plain = kept(9), kept(7, seed=2), head(), head()
+    """With SGD and momentum, both heads stay equal, step by step."""
+    train, val, wide, plain = features(9), features(7, seed=2), head(), head()
     small, (inputs, others) = subspace.project_head(wide, train, val)
     pairs = [(small, inputs.values), (plain, train.values)]
     makers = [torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9) for net, _ in pairs]
@@ -70,30 +70,35 @@ def test_gradient_descent_takes_the_same_steps():
 
 @pytest.mark.parametrize("dropout", [False, True])
 @pytest.mark.parametrize("augmentations", [1, 3])
-def test_what_was_learned_is_written_back(dropout, augmentations):
-    wide, train, val = head(dropout=dropout), kept(9, augmentations=augmentations), kept(7, seed=2)
+def test_trained_weights_are_written_back(dropout, augmentations):
+    wide, train, val = (
+        head(dropout=dropout),
+        features(9, augmentations=augmentations),
+        features(7, seed=2),
+    )
     small, (inputs, others) = subspace.project_head(wide, train, val)
     loaders = data.loader(inputs, batch_size=4, shuffle=True), data.loader(others, batch_size=4)
     training.fit(small, loaders[0], val=loaders[1], epochs=3, lr=1e-2, quiet=True)
     subspace.write_back(small, wide, train)
-    small.eval(), wide.eval()
+    small.eval()
+    wide.eval()
     torch.testing.assert_close(wide(val.values), small(others.values), atol=1e-4, rtol=1e-4)
     assert small[0].coefficients.abs().max() > 0
 
 
-def test_features_of_another_size_are_refused():
-    with pytest.raises(ValueError, match="have 40 values an image, .* takes 20"):
-        subspace.project_head(nn.Sequential(nn.Linear(20, 4), nn.Linear(4, 2)), kept(3))
+def test_features_of_another_size_raise():
+    with pytest.raises(ValueError, match="have 40 values per image, .* takes 20"):
+        subspace.project_head(nn.Sequential(nn.Linear(20, 4), nn.Linear(4, 2)), features(3))
 
 
 @pytest.mark.parametrize("layers", [[nn.ReLU(), nn.Linear(WIDTH, 2)], [nn.Linear(WIDTH, 2)]])
-def test_a_head_that_does_not_fit_is_refused(layers):
+def test_a_head_that_does_not_fit_raises(layers):
     with pytest.raises(ValueError, match="must begin with a dense layer"):
-        subspace.project_head(nn.Sequential(*layers), kept(3))
+        subspace.project_head(nn.Sequential(*layers), features(3))
 
 
-def test_other_features_cannot_widen():
+def test_other_features_cannot_be_written_back():
     wide = head()
-    small, _ = subspace.project_head(wide, kept(9))
-    with pytest.raises(ValueError, match=r"trained in 9 directions and these\s+features span 5"):
-        subspace.write_back(small, wide, kept(5))
+    small, _ = subspace.project_head(wide, features(9))
+    with pytest.raises(ValueError, match="trained in 9 dimensions and these features span 5"):
+        subspace.write_back(small, wide, features(5))

@@ -1,7 +1,7 @@
-"""Keeps a training run on disk, so that it can be gone on with or its best epoch be used.
+"""Write a training run's best and last epoch to a folder, resume from it, load its weights.
 
-A checkpoint is a folder. `checkpoint.json` names the other files and is written last, in one
-step, so the folder holds one whole checkpoint at every moment. Nothing in it is a pickle.
+A checkpoint is a folder. `checkpoint.json`, the manifest, names the other files and is written
+last, in one step, so the folder holds one whole checkpoint at every moment. Nothing is a pickle.
 
 Source:
     safetensors, the file format of the weights: https://huggingface.co/docs/safetensors
@@ -9,6 +9,8 @@ Source:
 
 import hashlib
 import json
+import re
+import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -19,25 +21,28 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from tutorial_utils._support.files import read_json, replace_file, write_json
+from tutorial_utils._support.arguments import check_choice
+from tutorial_utils._support.files import as_path, read_json, replace_file, write_json
 from tutorial_utils.history import Epoch, History
 
 MANIFEST = "checkpoint.json"
 FORMAT = 1  # of the checkpoint folder
 FILES = ("best", "last", "optimizer")
+# Weights, optimiser states and temporary files, as opposed to the user's own files.
+OWN_FILES = re.compile(r"(weights|optimizer)-.*|\.(weights-|optimizer-|checkpoint\.json).*\.tmp")
 # How an optimiser computes, not what: another machine may differ in these and still resume.
 IMPLEMENTATION = {"params", "foreach", "fused", "capturable", "differentiable"}
 
 
 def load_checkpoint(network: nn.Module, folder: str | Path, *, which: str = "best") -> Epoch:
-    """Load the weights that `fit` kept into a network built the same way.
+    """Load the weights of a checkpoint into a network that was built the same way.
 
-    A checkpoint holds what was trained and not what was frozen: build the network with the same
+    A checkpoint holds the trained tensors and not the frozen ones: build the network with the same
     weights and swap the same head first. Nothing is loaded unless everything fits.
 
     Args:
         network: its trained tensors are overwritten.
-        folder: what `fit` was given as `checkpoint`.
+        folder: the folder that `fit` was given as `checkpoint`.
         which: "best" or "last".
 
     Returns:
@@ -47,66 +52,78 @@ def load_checkpoint(network: nn.Module, folder: str | Path, *, which: str = "bes
         FileNotFoundError: if there is no checkpoint, or one of its files is missing.
         ValueError: if a file is damaged or no safetensors file, or the network is another one.
     """
-    if which not in ("best", "last"):
-        raise ValueError(f"which must be 'best' or 'last', not {which!r}")
-    folder = Path(folder)
+    check_choice("which", which, ("best", "last"))
+    folder = as_path(folder)
     manifest = _read_manifest(folder)
     _load_weights(network, folder / manifest["files"][which], manifest["frozen"])
     history = History.from_dict(manifest["history"], folder / MANIFEST)
     return getattr(history, which)
 
 
-class Keeper:
-    """Keeps a run's best and last epoch in a folder, one whole checkpoint at every moment."""
+class CheckpointWriter:
+    """Writes a run's best and last epoch to a folder."""
 
     def __init__(
-        self, folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, recipe: dict
+        self,
+        folder: str | Path,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        recipe: dict,
     ) -> None:
-        self.folder, self.network, self.optimizer = folder, network, optimizer
-        self.recipe = recipe
-        self.frozen = _fingerprint(network, _to_keep(network))
-        self.files: dict[str, str] = {}
-        self.done = 0  # the epoch of the checkpoint in the folder
+        """Prepare for a run; `open` must be called before anything is trained.
 
-    def start(self, *, resume: bool, epochs: int) -> History:
-        """Return an empty history, or that of the checkpoint after loading it."""
-        self._make_room()
+        Args:
+            folder: made if it does not exist.
+            network: its trainable parameters and all its buffers are written.
+            optimizer: its state is written too.
+            recipe: what `recipe_of` returned.
+        """
+        self.folder, self.network, self.optimizer = as_path(folder), network, optimizer
+        self.recipe = recipe
+        self.frozen = _fingerprint(network, _trained(network))
+        self.files: dict[str, str] = {}
+        self.epoch = 0  # of the checkpoint in the folder
+
+    def open(self, *, resume: bool, epochs: int) -> History:
+        """Return an empty history, or load the folder's checkpoint and return its history.
+
+        Args:
+            resume: whether to load a checkpoint that is there.
+            epochs: how many the run will have in total.
+
+        Raises:
+            ValueError: if there is a checkpoint and `resume` is false, or it is from another run.
+            OSError: if the folder cannot be written.
+        """
+        self._check_writable()
         if not (self.folder / MANIFEST).exists():
             return History()
         if not resume:
             raise ValueError(
-                f"{self.folder} holds a checkpoint already, which would be lost: use resume=True "
-                f"to go on from it, give another folder, or delete this one"
+                f"{self.folder} already holds a checkpoint, which would be lost: use resume=True "
+                f"to continue from it, give another folder, or delete this one"
             )
         manifest = _read_manifest(self.folder)
         history = History.from_dict(manifest["history"], self.folder / MANIFEST)
         _check_recipe(self.folder, manifest["recipe"], self.recipe)
         if history.last.epoch > epochs:
             raise ValueError(
-                f"the checkpoint in {self.folder} has {history.last.epoch} epochs and epochs="
-                f"{epochs} were asked for: epochs counts those done before too, ask for more"
+                f"the checkpoint in {self.folder} has {history.last.epoch} epochs, more than "
+                f"epochs={epochs}: epochs includes those before a resume, so give a higher number"
             )
-        self.files, self.done = manifest["files"], history.last.epoch
+        self.files, self.epoch = manifest["files"], history.last.epoch
         state = self._optimizer_state(manifest["optimizer"])
         path = self.folder / self.files["last"]
-        _load_weights(self.network, path, manifest["frozen"], exactly=set(_to_keep(self.network)))
+        _load_weights(self.network, path, manifest["frozen"], exactly=set(_trained(self.network)))
         self.optimizer.load_state_dict(state)
         return history
 
-    def _make_room(self) -> None:
-        draft = self.folder / (MANIFEST + ".draft")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            draft.write_text("", encoding="utf-8")
-            draft.unlink()
-        except OSError as error:
-            raise OSError(
-                f"the checkpoint folder {self.folder} cannot be written ({error}): give a folder "
-                f"that can be, with room for the weights"
-            ) from error
-
     def save(self, history: History) -> None:
-        """Write new files beside the old ones, then the manifest, then drop the old ones."""
+        """Write new files beside the old ones, then the manifest, then delete the old ones.
+
+        Raises:
+            OSError: if a file cannot be written. The checkpoint before stays as it was.
+        """
         epoch = history.last.epoch
         names = {"last": f"weights-{epoch:04}.safetensors", "best": self.files.get("best")}
         names["optimizer"] = f"optimizer-{epoch:04}.safetensors"
@@ -116,27 +133,38 @@ class Keeper:
         manifest = {"format": FORMAT, "recipe": self.recipe, "frozen": self.frozen, "files": names}
         manifest |= {"optimizer": others, "history": asdict(history)}
         try:
-            _write_tensors(self.folder / names["last"], _to_keep(self.network))
+            _write_tensors(self.folder / names["last"], _trained(self.network))
             _write_tensors(self.folder / names["optimizer"], tensors)
             write_json(self.folder / MANIFEST, manifest)
         except (OSError, SafetensorError) as error:
             raise OSError(
-                f"the checkpoint of epoch {epoch} could not be written: {error}.{self.kept()}"
+                f"the checkpoint of epoch {epoch} could not be written: {error}.{self.status()}"
             ) from error
-        self.files, self.done = names, epoch
-        self._tidy()
+        self.files, self.epoch = names, epoch
+        self._delete_old_files()
 
-    def kept(self) -> str:
-        """Say which checkpoint there is."""
-        if not self.done:
+    def status(self) -> str:
+        """Return a sentence about the folder's checkpoint, with a space before it."""
+        if not self.epoch:
             return f" There is no checkpoint in {self.folder} yet."
-        return f" The checkpoint of epoch {self.done} is kept in {self.folder}."
+        return f" The checkpoint of epoch {self.epoch} is in {self.folder}."
 
-    def _tidy(self) -> None:
-        for pattern in ("weights-*", "optimizer-*"):
-            for path in self.folder.glob(pattern):
-                if path.name not in self.files.values():
-                    path.unlink(missing_ok=True)
+    def _check_writable(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as error:
+            raise OSError(
+                f"the checkpoint folder {self.folder} cannot be written ({error}): give a folder "
+                f"that can be, with space for the weights"
+            ) from error
+
+    def _delete_old_files(self) -> None:
+        """Delete older weights, and what a crash left of files that were being written."""
+        for path in self.folder.iterdir():
+            if OWN_FILES.fullmatch(path.name) and path.name not in self.files.values():
+                path.unlink(missing_ok=True)
 
     def _optimizer_state(self, others: dict) -> dict:
         """Return the optimiser's state as `load_state_dict` takes it."""
@@ -150,7 +178,7 @@ class Keeper:
 def recipe_of(
     optimizer: torch.optim.Optimizer, train: DataLoader, val: DataLoader, seed: int
 ) -> dict:
-    """Return what must be the same for a resumed run to be the same run, as JSON holds it."""
+    """Return the settings that a resumed run must share with the first one, ready for JSON."""
     groups = [
         {key: value for key, value in group.items() if key not in IMPLEMENTATION}
         | {"tensors": len(group["params"])}
@@ -168,37 +196,39 @@ def recipe_of(
 
 
 def _check_recipe(folder: Path, there: dict, here: dict) -> None:
-    unlike = [
+    # Checkpoints from before December 2026 have another word for the images in two keys.
+    there = {re.sub(r"^(train|val) pic\w+$", r"\1 images", key): there[key] for key in there}
+    differences = [
         f"{key} {there.get(key)!r} there, {here.get(key)!r} here"
         for key in sorted(there | here)
         if there.get(key) != here.get(key)
     ]
-    if unlike:
+    if differences:
         raise ValueError(
-            f"the checkpoint in {folder} is another run's: {'; '.join(unlike)}. Use the same "
-            f"recipe to resume, or give another folder to start anew"
+            f"the checkpoint in {folder} is from another run: {'; '.join(differences)}. Use the "
+            f"same settings to resume, or give another folder to start a new run"
         )
 
 
-def _own(network: nn.Module) -> dict[str, Tensor]:
-    """Return all that a state dict holds; a tensor with two names only once."""
+def _tensors(network: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors of the state dict by name; a tensor with two names only once."""
     saved = network.state_dict()
     buffers = {name: buffer for name, buffer in network.named_buffers() if name in saved}
     return dict(network.named_parameters()) | buffers
 
 
-def _to_keep(network: nn.Module) -> dict[str, Tensor]:
+def _trained(network: nn.Module) -> dict[str, Tensor]:
     """Return the tensors that training can change: trainable parameters, and all buffers."""
     return {
         name: tensor
-        for name, tensor in _own(network).items()
+        for name, tensor in _tensors(network).items()
         if tensor.requires_grad or not isinstance(tensor, nn.Parameter)
     }
 
 
 def _fingerprint(network: nn.Module, without: Iterable[str]) -> str:
-    """Return a hash of the other tensors' names and values, "" if there are none."""
-    rest = {name: t for name, t in _own(network).items() if name not in set(without)}
+    """Return a hash of the names and values of all tensors but some, "" if none are left."""
+    rest = {name: t for name, t in _tensors(network).items() if name not in set(without)}
     digest = hashlib.sha256()
     for name in sorted(rest):
         digest.update(name.encode())
@@ -212,12 +242,12 @@ def _load_weights(
 ) -> None:
     """Copy a file's tensors into a network, after checking that every one of them fits."""
     tensors = _read_tensors(path)
-    own = _own(network)
-    strangers = sorted(set(tensors) - set(own))
-    if strangers:
+    own = _tensors(network)
+    unknown = sorted(set(tensors) - set(own))
+    if unknown:
         raise ValueError(
-            f"the checkpoint {path} is another network's: it has {', '.join(strangers[:4])}, "
-            f"which this network has not. Build the network that was trained"
+            f"the checkpoint {path} is from another network: it has {', '.join(unknown[:4])}, "
+            f"which this network lacks. Build the network that was trained"
         )
     for name, tensor in tensors.items():
         if tensor.shape != own[name].shape:
@@ -227,15 +257,15 @@ def _load_weights(
                 f"for the same number of classes"
             )
     if exactly is not None and exactly != set(tensors):
-        unlike = ", ".join(sorted(exactly ^ set(tensors))[:4])
+        different = ", ".join(sorted(exactly ^ set(tensors))[:4])
         raise ValueError(
             f"other tensors were trained in the checkpoint {path} than are trainable here: "
-            f"{unlike}. Freeze the same layers to resume, or give another folder"
+            f"{different}. Freeze the same layers to resume, or give another folder"
         )
     if _fingerprint(network, tensors) != frozen:
         raise ValueError(
-            f"the checkpoint {path} holds only what was trained, and this network's other layers "
-            f"are not those it was trained with: build it with the same weights"
+            f"the checkpoint {path} holds the trained tensors only, and this network's other "
+            f"layers are not those it was trained with: build it with the same weights"
         )
     with torch.no_grad():
         for name, tensor in tensors.items():
@@ -257,19 +287,19 @@ def _split_state(state: dict[int, dict]) -> tuple[dict[str, Tensor], dict[str, d
 
 def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    replace_file(path, lambda draft: save_file(whole, draft))
+    replace_file(path, lambda temporary: save_file(whole, temporary))
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: the checkpoint is not whole, train again")
+        raise FileNotFoundError(f"{path} is missing: the checkpoint is incomplete, train again")
     try:
         return load_file(path)
     except SafetensorError as error:
         raise ValueError(
-            f"{path} ({path.stat().st_size:,} bytes) is no whole safetensors file: {error}. It was "
-            f"cut short, or is of another kind, such as a pickle, which is never opened because "
-            f"that would run code. Train again, or fetch the file again"
+            f"{path} ({path.stat().st_size:,} bytes) is no complete safetensors file: {error}. It "
+            f"was cut short, or is of another kind, such as a pickle, which is never opened: that "
+            f"would run code. Train again, or copy the file again"
         ) from error
 
 
@@ -288,7 +318,7 @@ def _read_manifest(folder: Path) -> dict:
     parts = ("files", "frozen", "history", "optimizer", "recipe")
     files = manifest.get("files", {})
     for name in [n for n in parts if n not in manifest] + [n for n in FILES if n not in files]:
-        raise ValueError(f"{path} is no whole checkpoint: {name!r} is missing; train again")
+        raise ValueError(f"{path} is no complete checkpoint: {name!r} is missing; train again")
     for file in files.values():
         if Path(file).name != file:
             raise ValueError(f"{path} names the file {file!r}, which is not beside it; train again")

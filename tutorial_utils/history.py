@@ -1,13 +1,10 @@
-"""What a training run measured: scores, epochs, the history, and how it is written to disk.
-
-Source of the writing in one step: the POSIX rename, https://pubs.opengroup.org/onlinepubs/9799919799/
-"""
+"""What a training run measured: `Score`, `Epoch`, and `History`, which is saved as JSON."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tutorial_utils._support.files import read_json, write_json
+from tutorial_utils._support.files import as_path, read_json, write_json
 
 if TYPE_CHECKING:
     import pandas
@@ -18,12 +15,12 @@ COLUMNS = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", 
 
 @dataclass(frozen=True)
 class Score:
-    """How a network does on a set of images.
+    """Loss and accuracy on a set of images.
 
     Attributes:
         loss: cross-entropy in nats, mean per image.
-        correct: images classified rightly.
-        total: images seen.
+        correct: the number of images classified correctly.
+        total: the number of images.
     """
 
     loss: float
@@ -32,7 +29,7 @@ class Score:
 
     @property
     def accuracy(self) -> float:
-        """The fraction classified rightly, correct over total."""
+        """The fraction classified correctly, correct over total."""
         return self.correct / self.total
 
     def __str__(self) -> str:
@@ -46,9 +43,9 @@ class Epoch:
 
     Attributes:
         epoch: its number, from 1.
-        train: measured while the network trained: dropout on, the weights on the move.
+        train: measured during training, with dropout on and weights that change every batch.
         val: measured at the end of the epoch, in evaluation mode.
-        seconds: how long both took.
+        seconds: the duration of both.
     """
 
     epoch: int
@@ -63,8 +60,8 @@ class History:
 
     Attributes:
         epochs: the finished epochs, in order.
-        stopped: None if the run went to its end, "interrupted" if it was ended by Ctrl-C,
-            "stopped" if whoever started it asked for its end.
+        stopped: None if the run finished, "interrupted" if Ctrl-C ended it, "stopped" if the
+            `stop` that `fit` was given did.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
@@ -72,34 +69,34 @@ class History:
 
     @property
     def best(self) -> Epoch:
-        """The epoch of highest validation accuracy; among equals the lowest validation loss."""
-        self._need_one()
+        """The epoch with the highest validation accuracy; of equal ones, the lowest loss."""
+        self._check_not_empty()
         return max(self.epochs, key=lambda epoch: (epoch.val.accuracy, -epoch.val.loss))
 
     @property
     def last(self) -> Epoch:
         """The last finished epoch."""
-        self._need_one()
+        self._check_not_empty()
         return self.epochs[-1]
 
     @property
     def seconds(self) -> float:
-        """How long all the epochs took together."""
+        """The duration of all epochs together."""
         return sum(epoch.seconds for epoch in self.epochs)
 
     def frame(self) -> "pandas.DataFrame":
-        """Return one row an epoch, with the columns `COLUMNS`."""
+        """Return a table with one row per epoch and the columns `COLUMNS`."""
         rows = [
             (e.epoch, e.train.loss, e.train.accuracy, e.val.loss, e.val.accuracy, e.seconds)
             for e in self.epochs
         ]
-        import pandas  # takes memory that training alone can do without
+        import pandas  # takes memory that training does not need
 
         return pandas.DataFrame(rows, columns=list(COLUMNS))
 
     def save(self, path: str | Path) -> None:
-        """Write the history as JSON; a file that is there is replaced in one step."""
-        write_json(Path(path), asdict(self))
+        """Write the history as JSON; an existing file is replaced in one step."""
+        write_json(as_path(path), asdict(self))
 
     @classmethod
     def load(cls, path: str | Path) -> "History":
@@ -109,10 +106,12 @@ class History:
             FileNotFoundError: if there is no such file.
             ValueError: if the file holds something else.
         """
-        return cls.from_dict(read_json(Path(path), "history"), Path(path))
+        path = as_path(path)
+        return cls.from_dict(read_json(path, "history"), path)
 
     @classmethod
     def from_dict(cls, content: dict, path: Path) -> "History":
+        """Build a history from the dictionary that a file holds; `path` is for the message."""
         try:
             epochs = [
                 Epoch(e["epoch"], Score(**e["train"]), Score(**e["val"]), e["seconds"])
@@ -121,9 +120,9 @@ class History:
             return cls(epochs, content["stopped"])
         except (KeyError, TypeError) as error:
             raise ValueError(
-                f"{path} is no history: {error!r}; give a file that History.save wrote"
+                f"{path} holds no history: {error!r}; give a file that History.save wrote"
             ) from error
 
-    def _need_one(self) -> None:
+    def _check_not_empty(self) -> None:
         if not self.epochs:
             raise ValueError("the history is empty: no epoch was finished, so none is best or last")
