@@ -1,29 +1,18 @@
-"""Tests of `tutorial_utils.own_images.folders`: layouts, bad input, what is looked at."""
+"""Folders: layouts that are read, files that cannot be used, and layouts that raise an error."""
 
-import csv
 import io
 import os
-import re
 import unicodedata
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from own_folders import NFC, NFD, TO_TENSOR, make, make_image, manifest, put
-from torch import nn
+from sample_folders import NFC, NFD, make, make_image, put, write_manifest
 
-from tutorial_utils import data, features
-from tutorial_utils.own_images import folders
+from tutorial_utils import data
 from tutorial_utils.own_images.folders import read
 from tutorial_utils.own_images.splits import split
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return make(tmp_path / "mine", {"ants": 4, "bees": 3, "wasps": 3})
-
 
 # Layouts
 
@@ -35,7 +24,7 @@ def test_one_folder_per_class(folder, capsys):
     assert found.counts() == {"ants": 4, "bees": 3, "wasps": 3}
     assert found.labels == (0,) * 4 + (1,) * 3 + (2,) * 3
     assert list(found.files) == sorted(folder.rglob("*.png"))
-    assert (found.problems, found.odd, found.given) == ((), (), None)
+    assert (found.problems, found.odd, found.given_split) == ((), (), None)
     assert capsys.readouterr().out == "images: 10 of 3 classes (ants 4, bees 3, wasps 3)\n"
 
 
@@ -64,7 +53,7 @@ def test_train_and_val_are_kept_as_the_split(tmp_path, capsys):
     make(tmp_path / "val", {"ants": 1, "bees": 2}, start=5000)
     make(tmp_path / "test", {"ants": 1}, start=9000)
     found = read(tmp_path)
-    assert found.given == ("train",) * 5 + ("val",) * 3
+    assert found.given_split == ("train",) * 5 + ("val",) * 3
     assert found.counts() == {"ants": 4, "bees": 4}
     assert found.odd == ("test/: only train and val are read",)
     assert capsys.readouterr().out == (
@@ -81,7 +70,7 @@ def test_a_class_may_be_called_train(tmp_path):
     assert read(tmp_path, quiet=True).classes == ("bus", "train")
 
 
-def test_many_classes_get_a_short_line(tmp_path, capsys):
+def test_many_classes_get_a_short_summary(tmp_path, capsys):
     make(tmp_path, {f"kind {number:02}": 1 + number % 3 for number in range(9)})
     read(tmp_path)
     assert capsys.readouterr().out == "images: 18 of 9 classes (1 to 3 each)\n"
@@ -96,68 +85,10 @@ def test_class_names_with_spaces_and_letters_of_any_script(tmp_path):
     assert [line.split("  ")[0] for line in table[1:-1]] == list(found.classes)
 
 
-def test_a_manifest_names_files_and_classes(tmp_path, capsys):
-    for number in range(4):
-        put(tmp_path / f"all/{number}.png", number)
-    manifest(
-        tmp_path,
-        "file,note,class",
-        "all/3.png,x,Hymenoptera/Formicidae",
-        'all/0.png,,"bees, wild"',
-        "./all//1.png, , bees\\wild ",
-        "",
-        "all/2.png,,Hymenoptera/Formicidae",
-    )
-    found = read(tmp_path)
-    assert found.classes == ("Hymenoptera/Formicidae", "bees, wild", "bees\\wild")
-    assert [found.name(i) for i in range(4)] == [f"all/{number}.png" for number in range(4)]
-    assert found.labels == (1, 2, 0, 0)
-    assert found.given is None
-    assert "images: 4 of 3 classes (Hymenoptera/Formicidae 2, " in capsys.readouterr().out
-
-
-def test_a_manifest_comes_before_the_folders_and_says_what_it_leaves(folder):
-    manifest(folder, "file,class", "ants/00.png,one", "bees/00.png,two")
-    found = read(folder, quiet=True)
-    assert found.counts() == {"one": 1, "two": 1}
-    assert found.odd == (
-        "ants/01.png, ants/02.png, ants/03.png and 5 more: not named in manifest.csv",
-    )
-
-
-def test_a_manifest_with_a_split_as_a_spreadsheet_writes_it(folder):
-    text = io.StringIO()
-    rows = csv.writer(text)
-    rows.writerow(["File", "CLASS", " split "])
-    for side, number in (("train", 0), ("Val", 1)):
-        for label in ("ants", "bees"):
-            rows.writerow([f"{label}\\{number:02}.png", label, side])
-    (folder / "manifest.csv").write_bytes(b"\xef\xbb\xbf" + text.getvalue().encode())
-    found = read(folder, quiet=True)
-    assert found.given == ("train", "val", "train", "val")
-    assert split(found).val == (1, 3)
-
-
-def test_a_manifest_may_name_any_kind_of_image_by_any_name(tmp_path):
-    put(tmp_path / "a.gif", 1)
-    put(tmp_path / ".hidden", 2, format="PNG")
-    manifest(tmp_path, "file,class", "a.gif,one", ".hidden,two")
-    assert read(tmp_path, quiet=True).counts() == {"one": 1, "two": 1}
-
-
-def test_a_manifest_finds_names_in_the_other_unicode_form(tmp_path):
-    put(tmp_path / f"{NFD}.png", 1)
-    put(tmp_path / "b.png", 2)
-    manifest(tmp_path, "file,class", f"{NFC}.png,{NFD}", f"b.png,{NFC}s")
-    found = read(tmp_path, quiet=True)
-    assert len(found.files) == 2
-    assert found.classes == (NFC, f"{NFC}s")
-
-
 # Hidden files, other types, damaged images
 
 
-def test_hidden_files_and_leftovers_are_passed_over(folder):
+def test_hidden_files_and_leftovers_are_skipped(folder):
     for name in (
         ".git/a.png",
         ".DS_Store",
@@ -205,9 +136,9 @@ def test_a_broken_jpeg_is_named(folder, capsys):
         found = read(folder)
     assert found.problems == (data.Problem(Path("bees/broken.jpg"), "cut short"),)
     assert found.counts()["bees"] == 3
-    said = capsys.readouterr().out
-    assert said.endswith("wasps 3); left out 1: bees/broken.jpg (cut short)\n")
-    assert len(said.splitlines()) == 1
+    printed = capsys.readouterr().out
+    assert printed.endswith("wasps 3); left out 1: bees/broken.jpg (cut short)\n")
+    assert len(printed.splitlines()) == 1
 
 
 def test_every_problem_has_the_reason_that_the_audit_gives(folder):
@@ -224,7 +155,7 @@ def test_every_problem_has_the_reason_that_the_audit_gives(folder):
     assert read(folder, quiet=True).problems == data.audit(folder).problems
 
 
-def test_the_line_names_three_and_counts_the_rest(folder, capsys):
+def test_the_summary_names_three_problems_and_counts_the_rest(folder, capsys):
     for number in range(5):
         (folder / f"ants/none_{number}.jpg").write_bytes(b"")
     read(folder)
@@ -238,18 +169,18 @@ def test_large_images_are_decoded_small_and_once(folder, monkeypatch):
     put(folder / "ants/large.jpg", image=make_image(1, (1600, 1200)))
     opened, sizes = data.open_image, []
 
-    def note(path, **settings):
+    def record(path, **settings):
         sizes.append((path.name, opened(path, **settings).size))
         return opened(path, **settings)
 
-    monkeypatch.setattr(data, "open_image", note)
+    monkeypatch.setattr(data, "open_image", record)
     found = read(folder, quiet=True)
     split(found)
     assert len(sizes) == len(found.files)
     assert ("large.jpg", (200, 150)) in sizes
 
 
-def test_a_image_that_is_taken_away_meanwhile(folder, monkeypatch):
+def test_an_image_that_is_deleted_meanwhile(folder, monkeypatch):
     opened = data.open_image
 
     def vanish(path, **settings):
@@ -298,75 +229,77 @@ def test_a_folder_that_may_not_be_read(folder, monkeypatch):
     put(folder / "ants/secret/a.png", 1)
     listdir = os.listdir
 
-    def refuse(path):
+    def deny(path):
         if Path(path).name == "secret":
             raise PermissionError(13, "Permission denied")
         return listdir(path)
 
-    monkeypatch.setattr(folders.os, "listdir", refuse)
+    monkeypatch.setattr(os, "listdir", deny)
     assert read(folder, quiet=True).odd == ("ants/secret/: not allowed to read it",)
 
 
-# Folders that will not do
+# Folders that raise an error
 
 
-WANTED = "; wanted is one folder per class with images in it; or train and val, with such"
+EXPECTED = "; expected is one folder per class with images in it; or train and val, with such"
 
 
-def refused(root, kind=ValueError):
+def error_of(root, kind=ValueError):
     with pytest.raises(kind) as caught:
         read(root, quiet=True)
     return str(caught.value).replace(str(root), "ROOT")
 
 
 def test_folder_missing(tmp_path):
-    text = refused(tmp_path / "gone", FileNotFoundError)
-    assert text.startswith(f"there is no folder ROOT{WANTED}")
+    text = error_of(tmp_path / "gone", FileNotFoundError)
+    assert text.startswith(f"there is no folder ROOT{EXPECTED}")
 
 
 def test_folder_is_a_file(tmp_path):
     (tmp_path / "set.zip").write_bytes(b"")
-    text = refused(tmp_path / "set.zip", NotADirectoryError)
-    assert text.startswith(f"ROOT is a file{WANTED}")
+    text = error_of(tmp_path / "set.zip", NotADirectoryError)
+    assert text.startswith(f"ROOT is a file{EXPECTED}")
     assert text.endswith("Unpack it first if it is an archive")
 
 
 def test_no_classes(tmp_path):
-    assert refused(tmp_path).startswith(f"ROOT holds no folders{WANTED}")
+    assert error_of(tmp_path).startswith(f"ROOT holds no folders{EXPECTED}")
     put(tmp_path / "a.png")
     put(tmp_path / "b.png")
-    assert refused(tmp_path).startswith("ROOT holds 2 images directly in it and no folders; ")
+    assert error_of(tmp_path).startswith("ROOT holds 2 images directly in it and no folders; ")
 
 
 def test_one_class(tmp_path):
     make(tmp_path, {"ants": 2})
-    text = refused(tmp_path)
-    assert text.startswith("ROOT has 1 class (ants), and two or more are needed to tell apart; ")
+    text = error_of(tmp_path)
+    assert text.startswith("ROOT has 1 class (ants), and a classifier needs two or more; ")
 
 
 def test_one_folder_too_high(folder):
-    text = refused(folder.parent)
-    assert text.startswith("ROOT holds a single folder. Did you mean ROOT/mine? If not: wanted is")
+    text = error_of(folder.parent)
+    assert text.startswith(
+        "ROOT holds a single folder. Did you mean ROOT/mine? If not: expected is"
+    )
 
 
 def test_a_class_without_images(folder):
     (folder / "flies").mkdir()
     start = "the class folder flies of ROOT holds no image"
-    assert refused(folder).startswith(f"{start}: put some into it (.jpg, ")
+    assert error_of(folder).startswith(f"{start}: put some into it (.jpg, ")
     for name in ("1.HEIC", "2.HEIC", "notes"):
         (folder / "flies" / name).write_bytes(b"x")
-    text = refused(folder)
+    text = error_of(folder)
     assert text.startswith(f"{start} (but .HEIC files: 2, files without an ending: 1): put some")
-    assert text.endswith("or take it away")
+    assert text.endswith("or remove it")
 
 
 def test_a_class_whose_images_are_all_unreadable(folder):
     for number in range(5):
         (folder / f"bees/{number:02}.png").write_bytes(b"")
-    assert refused(folder) == (
+    assert error_of(folder) == (
         "no image of the class 'bees' of ROOT can be used: bees/00.png (empty, 0 bytes), "
         "bees/01.png (empty, 0 bytes), bees/02.png (empty, 0 bytes) and 2 more. Replace them, or "
-        "take the class away"
+        "remove the class"
     )
 
 
@@ -374,22 +307,22 @@ def test_a_class_unreadable_on_one_side(tmp_path):
     make(tmp_path / "train", {"ants": 1, "bees": 1})
     make(tmp_path / "val", {"ants": 1, "bees": 1}, start=5000)
     (tmp_path / "val/bees/00.png").write_bytes(b"GIF")
-    assert "the class 'bees' in val of ROOT can be used: val/bees/00.png (not" in refused(tmp_path)
+    assert "the class 'bees' in val of ROOT can be used: val/bees/00.png (not" in error_of(tmp_path)
 
 
 @pytest.mark.parametrize("names", [["train"], ["train", "test"], ["Train", "valid"], ["dev"]])
 def test_half_a_split(tmp_path, names):
     for name in names:
         make(tmp_path / name, {"ants": 1, "bees": 1})
-    text = refused(tmp_path)
-    assert text.startswith(f"ROOT holds {', '.join(sorted(names))} with folders within, which ")
-    assert "needs folders named train and val, both; wanted is" in text
+    text = error_of(tmp_path)
+    assert text.startswith(f"ROOT holds {', '.join(sorted(names))} with folders in each, which ")
+    assert "a split needs folders named train and val, both; expected is" in text
 
 
 def test_train_and_val_that_differ(tmp_path):
     make(tmp_path / "train", {"ants": 1, "bees": 1, "wasps": 1})
     make(tmp_path / "val", {"ants": 1, "flies": 1})
-    assert refused(tmp_path) == (
+    assert error_of(tmp_path) == (
         "the classes of train and val in ROOT differ: only train has bees, wasps; only val has "
         "flies. Give both the same"
     )
@@ -398,7 +331,7 @@ def test_train_and_val_that_differ(tmp_path):
 def test_train_without_class_folders(tmp_path):
     for name in ("train/a.png", "val/b.png"):
         put(tmp_path / name)
-    assert refused(tmp_path).startswith("train of ROOT holds no class folders; wanted is")
+    assert error_of(tmp_path).startswith("train of ROOT holds no class folders; expected is")
 
 
 @pytest.mark.parametrize("under", ["", "train"])
@@ -407,16 +340,16 @@ def test_classes_one_level_down(tmp_path, under):
         make(tmp_path / under / site, {"ants": 1, "bees": 1})
     if under:
         make(tmp_path / "val", {"ants": 1, "bees": 1})
-    text = refused(tmp_path)
+    text = error_of(tmp_path)
     assert "(north, south) hold no images themselves, but folders of the same names (ants" in text
-    assert "so that it is not clear which are the classes; wanted is" in text
+    assert "so it is not clear which are the classes; expected is" in text
 
 
 def test_a_split_within_each_class(tmp_path):
     for label in ("ants", "bees"):
         make(tmp_path / label, {"train": 2, "val": 1})
     assert "(ants, bees) hold no images themselves, but folders of the same names (train, val)" in (
-        refused(tmp_path)
+        error_of(tmp_path)
     )
 
 
@@ -430,164 +363,14 @@ def test_the_same_name_twice_in_different_forms(tmp_path):
     make(tmp_path, {NFC: 1, NFD: 1, "bees": 1})
     if len(os.listdir(tmp_path)) < 3:
         pytest.skip("this disk takes both for one")
-    assert refused(tmp_path).startswith(f"two folders of ROOT are both named '{NFC}', written in")
+    assert error_of(tmp_path).startswith(f"two folders of ROOT are both named '{NFC}', written in")
 
 
 def test_names_that_differ_in_capitals_or_spaces_are_pointed_out(tmp_path, capsys):
     make(tmp_path / "images", {"Red ant": 1, "bee": 1})
-    root = manifest(
+    root = write_manifest(
         tmp_path / "images", "file,class", "Red ant/00.png,Red ant", "bee/00.png,red  ant"
     )
     found = read(root)
     assert found.odd == ("the classes 'Red ant', 'red  ant' differ in capitals or spaces only",)
     assert found.odd[0] in capsys.readouterr().out
-
-
-# Manifests that will not do
-
-
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        ([""], "first line of manifest.csv must name the columns file and class .* It is ''"),
-        (["file;class", "a.png;x"], "with commas between: file,class. It is 'file;class'"),
-        (["a.png,ants"], "must name the columns file and class"),
-        (["file,class,class", "a.png,x,y"], "once each"),
-        (["file,class"], "names no file: give one line per image"),
-        (["file,class", "a.png"], "line 2 of manifest.csv has 1 fields, the header 2"),
-        (["file,class", "a.png,x", "b.png,x,y"], "line 3 .* put a name with a comma in it into"),
-        (["file,class", "a.png,x", 'b.png,"y'], "line 3 of manifest.csv is not CSV: unexpected"),
-        (["file,class", "a.png,x", "b.png, "], "line 3 of manifest.csv gives no class for 'b.png'"),
-        (["file,class", ",x"], "line 2 of manifest.csv gives no file"),
-        (["file,class", "a\0.png,x"], "line 2 of manifest.csv gives no file"),
-        (["file,class", "a.png,x", "./a.png,y"], "line 3 .* './a.png', which line 2 named before"),
-        (["file,class,split", "a.png,x,test"], "line 2 .* the split 'test'; allowed: train, val"),
-        (["file,class,split", "a.png,x,"], "line 2 .* the split ''; allowed: train, val"),
-        (["file,class", "a.png,x", "b.png,x"], r"has 1 class \(x\), and two or more are needed"),
-        (
-            ["file,class,split", "a.png,x,train", "b.png,x,val", "c.png,y,val"],
-            "of train and val in .* differ: only val has y. Give both the same",
-        ),
-        (
-            ["file,class", "a.png,x", "gone.png,y"],
-            r"class 'y' of .* can be used: gone.png \(there is no such file\)",
-        ),
-    ],
-)
-def test_manifests_that_will_not_do(tmp_path, lines, message):
-    for number, name in enumerate("abc"):
-        put(tmp_path / f"{name}.png", number)
-    manifest(tmp_path, *lines)
-    with pytest.raises(ValueError, match=message):
-        read(tmp_path, quiet=True)
-
-
-@pytest.mark.parametrize(
-    "file",
-    [
-        "../b.png",
-        "ants/../../b.png",
-        "ants\\..\\b.png",
-        "/b.png",
-        "\\b.png",
-        "C:\\b.png",
-        "C:b.png",
-    ],
-)
-def test_a_manifest_may_not_lead_out(tmp_path, file):
-    root = make(tmp_path / "in", {"ants": 2})
-    put(tmp_path / "b.png")
-    manifest(root, "file,class", "ants/00.png,x", f"{file},y")
-    message = (
-        f"line 3 of manifest.csv names {file!r}: give a path relative to the folder of "
-        f"manifest.csv, without .."
-    )
-    with pytest.raises(ValueError, match=re.escape(message)):
-        read(root, quiet=True)
-
-
-def test_a_manifest_may_not_lead_out_by_its_own_folder_either(tmp_path):
-    root = make(tmp_path / "in", {"ants": 2})
-    manifest(root, "file,class", f"{root}/ants/00.png,x", "ants/01.png,y")
-    with pytest.raises(ValueError, match="line 2 .* give a path relative to the folder"):
-        read(root, quiet=True)
-
-
-@pytest.mark.parametrize("way", ["file", "folder", "broken"])
-def test_a_manifest_may_not_lead_out_by_a_link(tmp_path, way):
-    root = make(tmp_path / "in", {"ants": 2})
-    put(tmp_path / "out/b.png")
-    target = {"file": "out/b.png", "folder": "out", "broken": "nothing"}[way]
-    (root / "link").symlink_to(tmp_path / target)
-    file = "link/b.png" if way == "folder" else "link"
-    manifest(root, "file,class", "ants/00.png,x", f"{file},y")
-    with pytest.raises(ValueError, match=f"line 3 of .* names '{file}', which a link leads out"):
-        read(root, quiet=True)
-
-
-def test_a_manifest_may_use_links_within(folder):
-    (folder / "link.png").symlink_to(folder / "bees/00.png")
-    (folder / "again").symlink_to(folder / "again")  # a circle
-    manifest(folder, "file,class", "ants/00.png,x", "link.png,y", "again,y", f"{'n' * 400},y")
-    found = read(folder, quiet=True)
-    assert found.counts() == {"x": 1, "y": 1}
-    assert [reason for _, reason in found.problems] == ["not a file", "there is no such file"]
-
-
-def test_a_manifest_in_another_encoding(tmp_path):
-    manifest(tmp_path, "file,class", f"a.png,{NFC}", encoding="latin-1")
-    with pytest.raises(ValueError, match=r"is not UTF-8 \(byte 18\): save it as CSV, UTF-8"):
-        read(tmp_path, quiet=True)
-
-
-# Data sets
-
-
-def test_dataset(folder):
-    found = read(folder, quiet=True)
-    every = found.dataset()
-    assert (len(every), every.targets) == (10, list(found.labels))
-    assert (every.classes, every.class_to_idx["wasps"]) == (list(found.classes), 2)
-    assert every[0][0].mode == "RGB"
-    some = found.dataset(np.array([7, 0]), TO_TENSOR)
-    assert some.samples == [(str(found.files[7]), 2), (str(found.files[0]), 0)]
-    assert some[0][0].shape == (3, 8, 8)
-    assert torch.equal(some[1][0], TO_TENSOR(make_image(0)))
-    batches = list(data.loader(some, batch_size=4))
-    assert batches[0][1].tolist() == [2, 0]
-    assert len(found.dataset([])) == 0
-
-
-def test_dataset_refuses(folder):
-    found = read(folder, quiet=True)
-    for index in (10, -1, 1.5, True):
-        with pytest.raises(ValueError, match=f"no image {index}: .* whole numbers from 0 to 9, "):
-            found.dataset([index])
-    for side in (0, 2.5, True):
-        with pytest.raises(ValueError, match=f"least_side must be a whole number .*, not {side}"):
-            found.dataset(least_side=side)
-    with pytest.raises(ValueError, match="gives PIL images, which cannot be batched"):
-        data.loader(found.dataset())
-
-
-def test_dataset_decodes_small_where_asked(tmp_path):
-    for name in ("a/1.jpg", "b/1.jpg"):
-        put(tmp_path / name, image=make_image(name.count("a"), (640, 480)))
-    found = read(tmp_path, quiet=True)
-    assert found.dataset()[0][0].size == (640, 480)
-    assert found.dataset(least_side=100)[0][0].size == (160, 120)
-
-
-def test_features_are_kept_by_the_images_contents(folder):
-    found, backbone = read(folder, quiet=True), nn.Flatten()
-    first = features.extract(backbone, found.dataset([0, 5], TO_TENSOR), quiet=True)
-    assert (first.values.shape, first.labels.tolist()) == ((2, 192), [0, 1])
-    again = features.extract(backbone, found.dataset([0, 5], TO_TENSOR), quiet=True)
-    assert again.from_cache
-    assert not features.extract(backbone, found.dataset([5, 0], TO_TENSOR), quiet=True).from_cache
-    small = found.dataset([0, 5], TO_TENSOR, least_side=8)
-    assert not features.extract(backbone, small, quiet=True).from_cache
-    put(folder / "ants/00.png", 12345)
-    changed = features.extract(backbone, found.dataset([0, 5], TO_TENSOR), quiet=True)
-    assert not changed.from_cache
-    assert not torch.equal(changed.values[0], first.values[0])

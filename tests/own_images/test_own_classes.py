@@ -1,4 +1,4 @@
-"""Lesson 12 on a folder of one's own: five classes from nowhere, and a folder that will not do."""
+"""Lesson 12 on your own folder: five classes in any script, and folders that stop it."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tutorial_utils.batch import lessons
-from tutorial_utils.own_images import classifier
+from tutorial_utils.own_images import classifier, onnx_export
 
 NOTEBOOK = Path(__file__).resolve().parent.parent.parent / "notebooks" / "12_your_own_classes.ipynb"
 SHORT = {"epochs": 6, "batch_size": 16, "lr": 1e-3}
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.lessons
 
 
 def pattern(name: str, rng: np.random.Generator) -> Image.Image:
-    """Draw one of five patterns in random colours, sizes and places, with some noise."""
+    """Return one of five patterns in random colours, sizes and positions, with some noise."""
     width, height = rng.integers(90, 180, 2)
     x, y = np.meshgrid(np.arange(width), np.arange(height))
     x, y, step = x + rng.integers(50), y + rng.integers(50), rng.integers(14, 26)
@@ -52,7 +52,7 @@ def texts(path: Path) -> str:
     return "".join(out.get("text", "") for cell in cells for out in cell.get("outputs", []))
 
 
-def test_a_folder_of_five_classes_goes_through_whole(tmp_path):
+def test_the_lesson_runs_on_a_folder_of_five_classes(tmp_path):
     root = album(tmp_path / "my images")
     whole = (root / CLASSES[0] / "Bild 0.jpg").read_bytes()
     (root / CLASSES[0] / "broken.jpg").write_bytes(whole[: len(whole) // 2])
@@ -62,7 +62,7 @@ def test_a_folder_of_five_classes_goes_through_whole(tmp_path):
         image.reduce(2).save(root / CLASSES[3] / "Bild 0 copy.png")
     before = sorted(root.rglob("*"))
     done = tmp_path / "done.ipynb"
-    given = {"folder": str(root), "model_folder": str(tmp_path / "kept" / "here")}
+    given = {"folder": str(root), "model_folder": str(tmp_path / "models" / "here")}
     row = lessons.run_notebook(NOTEBOOK, done, SHORT | given)
     assert row["status"] == "ok", row["error"]
     result = row["result"]
@@ -80,16 +80,16 @@ def test_a_folder_of_five_classes_goes_through_whole(tmp_path):
     assert "broken.jpg (cut short)" in printed
     assert ".hidden" not in printed
     assert sorted(root.rglob("*")) == before, "the lesson changed the folder"
-    kept = sorted((tmp_path / "kept" / "here").iterdir())
-    assert [path.name for path in kept] == ["model.onnx", "model.safetensors"]
-    assert classifier.load(kept[1]).classes == tuple(sorted(CLASSES))
-    assert tuple(classifier.onnx_classes(kept[0])) == tuple(sorted(CLASSES))
+    files = sorted((tmp_path / "models" / "here").iterdir())
+    assert [path.name for path in files] == ["model.onnx", "model.safetensors"]
+    assert classifier.load(files[1]).classes == tuple(sorted(CLASSES))
+    assert tuple(onnx_export.onnx_classes(files[0])) == tuple(sorted(CLASSES))
 
 
 @pytest.mark.parametrize("changed", ["single", "missing"])
-def test_a_folder_that_will_not_do_stops_the_lesson_with_the_reason(changed, tmp_path):
+def test_a_wrong_folder_stops_the_lesson_with_the_reason(changed, tmp_path):
     root = album(tmp_path / "set", CLASSES[:2], each=4)
-    said = {
+    message = {
         "single": "the class 'lonely' has a single image",
         "missing": "folder must be a folder that exists",
     }[changed]
@@ -98,5 +98,5 @@ def test_a_folder_that_will_not_do_stops_the_lesson_with_the_reason(changed, tmp
     given = root / "nowhere" if changed == "missing" else root
     row = lessons.run_notebook(NOTEBOOK, tmp_path / "out.ipynb", SHORT | {"folder": str(given)})
     assert row["status"] == "error"
-    assert said in row["error"]
+    assert message in row["error"]
     assert row["result"] == {}
