@@ -1,7 +1,6 @@
-"""Tests of `tutorial_utils.data`: folders, the audit, data sets, loaders, augmentation."""
+"""Tests of `tutorial_utils.data`: folders, the audit, data sets, loaders."""
 
 import os
-import re
 import time
 import warnings
 from pathlib import Path
@@ -186,6 +185,32 @@ def test_audit_counts_what_is_odd(folder):
     assert len(images.dataset("train")) == 5
 
 
+def test_links_and_leftovers_are_odd(folder):
+    (folder / "train" / "ants" / "again").symlink_to(folder / "train")
+    (folder / "train" / "bees" / "more").symlink_to(folder / "val" / "bees")
+    for name in ("train/__MACOSX/ants.jpg", "val/ants/Thumbs.db"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    images = data.load(folder, quiet=True)
+    assert images.classes == ("ants", "bees")
+    assert images.audit.odd == (
+        "train/ants/again/: a link back to a folder above it",
+        "train/__MACOSX/ants.jpg: left behind by a program or an operating system",
+        "val/ants/Thumbs.db: left behind by a program or an operating system",
+    )
+    train = images.dataset("train")
+    assert [Path(path).name for path, _ in train.samples] == [
+        *("ants_0.jpg", "ants_1.jpg", "bees_0.jpg", "bees_1.jpg", "bees_2.jpg", "bees_0.jpg")
+    ]
+    assert images.counts()["train"] == {"ants": 2, "bees": 4}
+
+
+def test_audit_of_a_folder_in_the_home_folder(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    monkeypatch.setenv("USERPROFILE", str(folder.parent))
+    assert data.audit("~/mine") == data.audit(folder)
+
+
 def test_audit_as_a_table(folder):
     (folder / "train" / "ants" / "empty.jpg").write_bytes(b"")
     (folder / "train" / "ants" / "notes.txt").write_text("x")
@@ -238,12 +263,6 @@ def test_dataset_is_torchvisions(folder):
     assert (image.mode, image.size, label) == ("RGB", (24, 16), 1)
 
 
-def test_dataset_transforms(folder):
-    preset = make_preset(8, 10)
-    tensor, label = data.load(folder, quiet=True).dataset("val", preset)[0]
-    assert (tensor.shape, tensor.dtype, label) == ((3, 8, 8), torch.float32, 0)
-
-
 def test_unknown_split(folder):
     with pytest.raises(ValueError, match="unknown split 'test'; allowed: train, val"):
         data.load(folder, quiet=True).dataset("test")
@@ -288,10 +307,9 @@ def test_images_in_memory_are_decoded_once(large):
     assert kept[0][0].tobytes() == fresh[0][0].tobytes()
 
 
-@pytest.mark.parametrize("least_side", [0, -1, 1.5, "96"])
-def test_an_impossible_side_is_refused(least_side, large):
-    with pytest.raises(ValueError, match="least_side must be a whole number from 1"):
-        large.dataset("val", least_side=least_side)
+def test_an_impossible_side(large):
+    with pytest.raises(ValueError, match="least_side must be a whole number from 1, not 0"):
+        large.dataset("val", least_side=0)
 
 
 # Loaders
@@ -299,7 +317,8 @@ def test_an_impossible_side_is_refused(least_side, large):
 
 def test_loader_batches(folder):
     found = data.load(folder, quiet=True).dataset("train", PRESET)
-    batches = list(data.loader(found, batch_size=2))
+    batches = list(data.loader(found, batch_size=np.int64(2)))
+    assert (batches[0][0].shape, batches[0][0].dtype) == ((2, 3, 8, 8), torch.float32)
     assert [len(labels) for _, labels in batches] == [2, 2, 1]  # the last one is short
     assert torch.cat([labels for _, labels in batches]).tolist() == [0, 0, 1, 1, 1]
     assert data.loader(found).batch_size == 20
@@ -316,90 +335,13 @@ def test_loader_order_is_the_global_generators():
     assert sorted(order(1)) == list(range(50))
 
 
-@pytest.mark.parametrize("batch_size", [0, -1, 2.0, "20", True, None])
-def test_loader_refuses_batch_sizes(batch_size):
-    message = f"batch_size must be a whole number from 1, not {batch_size!r}"
-    with pytest.raises(ValueError, match=re.escape(message)):
-        data.loader([1, 2], batch_size=batch_size)
-
-
-def test_loader_takes_numpys_numbers():
-    assert data.loader([1, 2], batch_size=np.int64(2)).batch_size == 2
-
-
-def test_loader_refuses_what_cannot_be_batched(folder):
+def test_loader_of_what_cannot_be_batched(folder):
+    with pytest.raises(ValueError, match="batch_size must be a whole number from 1, not 2.0"):
+        data.loader([1, 2], batch_size=2.0)
     with pytest.raises(ValueError, match="the data set is empty"):
         data.loader([])
     with pytest.raises(ValueError, match=r"make it with a transform, such as images\.dataset"):
         data.loader(data.load(folder, quiet=True).dataset("train"))
-
-
-# Augmentation
-
-
-def test_augmented_needs_a_preset():
-    with pytest.raises(TypeError, match=r"needs the weights' preset, weights.transforms\(\); this"):
-        data.augmented(torchvision.transforms.ToTensor())
-
-
-def test_augmented_varies_and_is_repeatable():
-    transform = data.augmented(PRESET)
-    image = photograph()
-    torch.manual_seed(3)
-    first, second = transform(image), transform(image)
-    assert (first.shape, first.dtype) == ((3, 8, 8), torch.float32)
-    assert not torch.equal(first, second)
-    torch.manual_seed(3)
-    assert torch.equal(transform(image), first)
-
-
-def test_augmented_mirrors_and_cuts():
-    preset = make_preset(32, 256, mean=(0.0,) * 3, std=(1.0,) * 3)
-    half = Image.new("L", (64, 64), 0)
-    half.paste(255, (32, 0, 64, 64))  # dark on the left, light on the right
-    torch.manual_seed(0)
-    cuts = [data.augmented(preset)(half.convert("RGB"))[0].mean(dim=0) for _ in range(40)]  # (32,)
-    mirrored = sum(bool(cut[0] > cut[-1]) for cut in cuts)
-    assert 10 <= mirrored <= 30
-    edges = {int((cut < 0.4).sum()) for cut in cuts}
-    assert len(edges) > 5  # the middle of the image is not always in the middle of the cut
-
-
-def test_augmented_normalises_as_the_weights_do():
-    preset = make_preset(8, 256, mean=(0.1, 0.2, 0.3), std=(0.5, 0.25, 0.125))
-    black = Image.new("RGB", (20, 30))  # stays black in any light
-    found = data.augmented(preset)(black)
-    torch.testing.assert_close(found, preset(black))
-    assert found[:, 0, 0].tolist() == pytest.approx([-0.2, -0.8, -2.4])
-
-
-def test_augmented_without_strengths_is_the_plain_preset():
-    none = dict.fromkeys(("flip", "brightness", "contrast", "saturation"), 0)
-    square = Image.effect_noise((32, 32), 90).convert("RGB")
-    plain = data.augmented(PRESET, least_area=1, **none)
-    found = [plain(square) for _ in range(5)]
-    assert all(torch.equal(one, found[0]) for one in found)
-
-
-def test_augmented_strengths_do_what_they_say():
-    none = dict.fromkeys(("flip", "brightness", "contrast", "saturation"), 0)
-    half = Image.new("RGB", (32, 32), "black")
-    half.paste("white", (16, 0, 32, 32))
-    always = data.augmented(PRESET, least_area=1, **(none | {"flip": 1}))(half)
-    never = data.augmented(PRESET, least_area=1, **none)(half)
-    assert torch.allclose(always, never.flip(2), atol=1e-5) and not torch.equal(always, never)
-
-
-@pytest.mark.parametrize("name", ["least_area", "flip", "brightness", "contrast", "saturation"])
-@pytest.mark.parametrize("bad", [-0.1, 1.1, float("nan"), "0.5", True, None])
-def test_augmented_refuses_a_strength_out_of_range(name, bad):
-    with pytest.raises(ValueError, match=f"{name} must be a number"):
-        data.augmented(PRESET, **{name: bad})
-
-
-def test_augmented_cannot_keep_nothing():
-    with pytest.raises(ValueError, match="least_area must be a number above 0"):
-        data.augmented(PRESET, least_area=0)
 
 
 # The photographs
