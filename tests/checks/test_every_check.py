@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from told import said
+from assertions import assert_verdict
 
 from tutorial_utils import checks
 
@@ -34,19 +34,19 @@ every_check = pytest.mark.parametrize("name", checks.names())
 @pytest.mark.parametrize("stub", STUBS, ids=range(len(STUBS)))
 def test_a_stub_is_open(name, stub):
     verdict = getattr(checks, name)(None if name in NO_FUNCTION else stub)
-    said(verdict, "open", "^not answered yet$")
+    assert_verdict(verdict, "open", "^not answered yet$")
     assert repr(verdict) == "not answered yet"
 
 
 @every_check
 def test_no_answer_at_all_is_open(name):
-    said(getattr(checks, name)(), "open")
+    assert_verdict(getattr(checks, name)(), "open")
 
 
 @every_check
 @pytest.mark.parametrize("nonsense", NONSENSE)
 def test_nonsense_is_wrong_and_raises_nothing(name, nonsense):
-    said(getattr(checks, name)(NONSENSE[nonsense]), "wrong", "(?s)not yet: .*Hint: ")
+    assert_verdict(getattr(checks, name)(NONSENSE[nonsense]), "wrong", "(?s)not yet: .*Hint: ")
 
 
 @every_check

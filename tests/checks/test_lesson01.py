@@ -1,7 +1,10 @@
 """The checks of lesson 01: right answers, and every usual slip with its own hint."""
 
+import re
+
 import pytest
 import torch
+from assertions import assert_verdict
 from torchvision.transforms import functional as F
 
 from tutorial_utils.checks import lesson01
@@ -33,8 +36,7 @@ def by_torchvision(tensor, mean, std):
     ],
 )
 def test_undo_right(answer):
-    verdict = lesson01.undo(answer)
-    assert verdict.state == "right", verdict
+    assert_verdict(lesson01.undo(answer), "correct")
 
 
 def along(*shape):
@@ -48,7 +50,7 @@ def along(*shape):
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "text"),
     [
         (lambda t, m, s: t, "that is what came in"),
         (lambda t, m, s: t * column(s), "the mean is missing"),
@@ -70,10 +72,8 @@ def along(*shape):
         (lambda t, m, s: t * 7, "some values are off by"),
     ],
 )
-def test_undo_slips(answer, said):
-    verdict = lesson01.undo(answer)
-    assert verdict.state == "wrong"
-    assert said in verdict.text
+def test_undo_slips(answer, text):
+    assert_verdict(lesson01.undo(answer), "wrong", re.escape(text))
 
 
 def sums(images):
@@ -98,12 +98,11 @@ def joined(images):
     ],
 )
 def test_channel_mean_right(answer):
-    verdict = lesson01.channel_mean(answer)
-    assert verdict.state == "right", verdict
+    assert_verdict(lesson01.channel_mean(answer), "correct")
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "text"),
     [
         (lambda x: torch.stack([i.mean((1, 2)) for i in x]).mean(0), "mean of the images' means"),
         (lambda x: torch.stack(x).mean((0, 2, 3)), "images of different sizes cannot be stacked"),
@@ -116,10 +115,8 @@ def test_channel_mean_right(answer):
         (lambda x: [0.1, 0.2, 0.3], "you gave [0.1, 0.2, 0.3], the means are ["),
     ],
 )
-def test_channel_mean_slips(answer, said):
-    verdict = lesson01.channel_mean(answer)
-    assert verdict.state == "wrong"
-    assert said in verdict.text
+def test_channel_mean_slips(answer, text):
+    assert_verdict(lesson01.channel_mean(answer), "wrong", re.escape(text))
 
 
 def all_like_the_first(transform, image, tries):
@@ -142,8 +139,7 @@ def in_pairs(transform, image, tries):
 
 @pytest.mark.parametrize("answer", [all_like_the_first, one_more, different_ones, in_pairs])
 def test_steady_right(answer):
-    verdict = lesson01.steady(answer)
-    assert verdict.state == "right", verdict
+    assert_verdict(lesson01.steady(answer), "correct")
 
 
 def last_with_first(transform, image, tries):
@@ -157,7 +153,7 @@ def without_the_first(transform, image, tries):
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "text"),
     [
         (lambda t, p, n: all(torch.equal(t(p), p) for _ in range(n)), "not with the image that"),
         (lambda t, p, n: False, "the same way each time, is steady"),
@@ -171,7 +167,5 @@ def without_the_first(transform, image, tries):
         (lambda t, p, n: 1, "True or False is asked for, not a value of type int"),
     ],
 )
-def test_steady_slips(answer, said):
-    verdict = lesson01.steady(answer)
-    assert verdict.state == "wrong"
-    assert said in verdict.text
+def test_steady_slips(answer, text):
+    assert_verdict(lesson01.steady(answer), "wrong", re.escape(text))

@@ -1,7 +1,10 @@
 """The checks of lesson 02: right answers, and every usual slip with its own hint."""
 
+import re
+
 import pytest
 import torch
+from assertions import assert_verdict
 from torch import nn
 
 from tutorial_utils import layers
@@ -27,12 +30,11 @@ def of_a_real_layer(inputs, outputs, kernel, groups):
     ],
 )
 def test_conv_parameters_right(answer):
-    verdict = lesson02.conv_parameters(answer)
-    assert verdict.state == "right", verdict
+    assert_verdict(lesson02.conv_parameters(answer), "correct")
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "text"),
     [
         (lambda i, o, k, g: counted(i, o, k, g) - o, "the biases are missing"),
         (lambda i, o, k, g: counted(i, o, k, g) - o + 1, "there is only one bias"),
@@ -48,10 +50,8 @@ def test_conv_parameters_right(answer):
         (lambda i, o, k, g: 7, "kernel (11, 11), groups 1: you gave 7, it is 34944"),
     ],
 )
-def test_conv_parameters_slips(answer, said):
-    verdict = lesson02.conv_parameters(answer)
-    assert verdict.state == "wrong"
-    assert said in verdict.text
+def test_conv_parameters_slips(answer, text):
+    assert_verdict(lesson02.conv_parameters(answer), "wrong", re.escape(text))
 
 
 def strides(size, kernel, padding, wanted, *, start=1):
@@ -76,8 +76,7 @@ def by_real_layers(size, kernel, padding, wanted):
     "answer", [strides, by_the_package, by_real_layers, lambda *a: torch.tensor(strides(*a))]
 )
 def test_strides_for_right(answer):
-    verdict = lesson02.strides_for(answer)
-    assert verdict.state == "right", verdict
+    assert_verdict(lesson02.strides_for(answer), "correct")
 
 
 def exact(size, kernel, padding, wanted):
@@ -86,7 +85,7 @@ def exact(size, kernel, padding, wanted):
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "text"),
     [
         (lambda size, k, p, w: strides(size, k, 0, w), "padding was left out"),
         (lambda size, k, p, w: strides(size, k, p / 2, w), "padding was counted once"),
@@ -102,10 +101,8 @@ def exact(size, kernel, padding, wanted):
         (lambda *a: [float("nan")], "not yet: "),
     ],
 )
-def test_strides_for_slips(answer, said):
-    verdict = lesson02.strides_for(answer)
-    assert verdict.state == "wrong"
-    assert said in verdict.text
+def test_strides_for_slips(answer, text):
+    assert_verdict(lesson02.strides_for(answer), "wrong", re.escape(text))
 
 
 def by_gradients(kernel, stride, next_kernel):
@@ -127,12 +124,11 @@ def by_gradients(kernel, stride, next_kernel):
     ],
 )
 def test_window_of_two_right(answer):
-    verdict = lesson02.window_of_two(answer)
-    assert verdict.state == "right", verdict
+    assert_verdict(lesson02.window_of_two(answer), "correct")
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "text"),
     [
         (lambda k, s, n: k + n, "you added the two kernels"),
         (lambda k, s, n: k * n, "do not stand side by side"),
@@ -143,10 +139,8 @@ def test_window_of_two_right(answer):
         (lambda k, s, n: 3, "kernel 11 with stride 4, then kernel 3: you gave 3, it is 19"),
     ],
 )
-def test_window_of_two_slips(answer, said):
-    verdict = lesson02.window_of_two(answer)
-    assert verdict.state == "wrong"
-    assert said in verdict.text
+def test_window_of_two_slips(answer, text):
+    assert_verdict(lesson02.window_of_two(answer), "wrong", re.escape(text))
 
 
 def test_right_answers_leave_the_generator_alone():

@@ -1,8 +1,11 @@
 """The checks of lesson 03: right answers, and every usual slip with its own hint."""
 
+import re
+
 import pytest
 import torch
 import torchinfo
+from assertions import assert_verdict
 from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d, pad
 
@@ -31,12 +34,11 @@ def by_real_layers(width):
 
 @pytest.mark.parametrize("answer", [saved, by_real_layers, lambda w: 1 - (w - 1) * 4.5 / w / w])
 def test_saving_right(answer):
-    verdict = lesson03.saving(answer)
-    assert verdict.state == "right", verdict
+    assert_verdict(lesson03.saving(answer), "correct")
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "text"),
     [
         (lambda w: 1 - saved(w), "the share that is left"),
         (lambda w: 100 * saved(w), "that is a percentage"),
@@ -50,10 +52,8 @@ def test_saving_right(answer):
         (lambda w: 0.28, "against one 7×7"),
     ],
 )
-def test_saving_slips(answer, said):
-    verdict = lesson03.saving(answer)
-    assert verdict.state == "wrong"
-    assert said in verdict.text
+def test_saving_slips(answer, text):
+    assert_verdict(lesson03.saving(answer), "wrong", re.escape(text))
 
 
 def by_gradient(first, second):
@@ -86,8 +86,7 @@ def by_single_pixels(first, second):
     ],
 )
 def test_merged_right(answer):
-    verdict = lesson03.merged(answer)
-    assert verdict.state == "right", verdict
+    assert_verdict(lesson03.merged(answer), "correct")
 
 
 def of_paths(first, second):
@@ -117,7 +116,7 @@ def framed(kernel):
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "text"),
     [
         (lambda a, b: by_gradient(a, b).flip(0, 1), "upside down and mirrored"),
         (lambda a, b: conv2d(pad(a.weight, (2,) * 4), b.weight)[0, 0], "one of the two kernels"),
@@ -135,10 +134,8 @@ def framed(kernel):
         (without_a_gradient, "wants a gradient"),
     ],
 )
-def test_merged_slips(answer, said):
-    verdict = lesson03.merged(answer)
-    assert verdict.state == "wrong"
-    assert said in verdict.text
+def test_merged_slips(answer, text):
+    assert_verdict(lesson03.merged(answer), "wrong", re.escape(text))
 
 
 def work(inputs, outputs, size, kernel, stride, padding, *, extra=0):
@@ -154,8 +151,7 @@ def by_layer_table(inputs, outputs, size, kernel, stride, padding):
 
 @pytest.mark.parametrize("answer", [work, by_layer_table, lambda *a: float(work(*a))])
 def test_mult_adds_right(answer):
-    verdict = lesson03.mult_adds(answer)
-    assert verdict.state == "right", verdict
+    assert_verdict(lesson03.mult_adds(answer), "correct")
 
 
 def test_mult_adds_counts_as_the_layer_table():
@@ -165,7 +161,7 @@ def test_mult_adds_counts_as_the_layer_table():
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "text"),
     [
         (lambda i, o, n, k, s, p: (i * k**2 + 1) * o, "these are the parameters"),
         (lambda i, o, n, k, s, p: (i * k**2 + 1) * o * n**2, "places of the input"),
@@ -182,10 +178,8 @@ def test_mult_adds_counts_as_the_layer_table():
         (lambda *a: raises(), "six whole numbers"),
     ],
 )
-def test_mult_adds_slips(answer, said):
-    verdict = lesson03.mult_adds(answer)
-    assert verdict.state == "wrong"
-    assert said in verdict.text
+def test_mult_adds_slips(answer, text):
+    assert_verdict(lesson03.mult_adds(answer), "wrong", re.escape(text))
 
 
 def test_right_answers_leave_the_generator_alone():

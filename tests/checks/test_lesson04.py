@@ -2,9 +2,11 @@
 
 import copy
 import itertools
+import re
 
 import pytest
 import torch
+from assertions import assert_verdict
 from torch import nn
 
 from tutorial_utils import models
@@ -48,8 +50,7 @@ def with_eval_too(network):
     "answer", [all_but_last, by_the_module, by_names, by_the_package, with_eval_too]
 )
 def test_all_but_last_right(answer):
-    verdict = lesson04.all_but_last(answer)
-    assert verdict.state == "right", verdict
+    assert_verdict(lesson04.all_but_last(answer), "correct")
 
 
 def attribute(network):
@@ -87,7 +88,7 @@ def with_new_values(network):
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "text"),
     [
         (lambda n: n.eval(), "`eval()` was called"),
         (lambda n: [n.eval(), None][1], "`eval()` was called"),
@@ -106,10 +107,8 @@ def with_new_values(network):
         (lambda n: n.head, "change it itself"),
     ],
 )
-def test_all_but_last_slips(answer, said):
-    verdict = lesson04.all_but_last(answer)
-    assert verdict.state == "wrong"
-    assert said in verdict.text
+def test_all_but_last_slips(answer, text):
+    assert_verdict(lesson04.all_but_last(answer), "wrong", re.escape(text))
 
 
 def walked(frozen):
@@ -144,8 +143,7 @@ def by_real_layers(frozen):
     ],
 )
 def test_layers_walked_right(answer):
-    verdict = lesson04.layers_walked(answer)
-    assert verdict.state == "right", verdict
+    assert_verdict(lesson04.layers_walked(answer), "correct")
 
 
 def last_on(frozen):
@@ -153,7 +151,7 @@ def last_on(frozen):
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "text"),
     [
         (lambda f: f.count(False), "only the trainable layers were counted"),
         (sum, "the frozen layers were counted"),
@@ -168,10 +166,8 @@ def last_on(frozen):
         (lambda f: f[f.index(False) :], "return one whole number"),
     ],
 )
-def test_layers_walked_slips(answer, said):
-    verdict = lesson04.layers_walked(answer)
-    assert verdict.state == "wrong"
-    assert said in verdict.text
+def test_layers_walked_slips(answer, text):
+    assert_verdict(lesson04.layers_walked(answer), "wrong", re.escape(text))
 
 
 def kept(network):
@@ -207,8 +203,7 @@ def on_a_copy(network, images, labels):
 
 @pytest.mark.parametrize("answer", [moved, with_adam, on_a_copy])
 def test_moved_right(answer):
-    verdict = lesson04.moved(answer)
-    assert verdict.state == "right", verdict
+    assert_verdict(lesson04.moved(answer), "correct")
 
 
 def compared_with_itself(network, images, labels):
@@ -249,7 +244,7 @@ def half(network, images, labels):
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "text"),
     [
         (compared_with_itself, "it was compared with itself"),
         (by_the_switch, "you listed what may move"),
@@ -265,10 +260,8 @@ def half(network, images, labels):
         (lambda n, x, y: n(y), "`nn.functional.cross_entropy`"),
     ],
 )
-def test_moved_slips(answer, said):
-    verdict = lesson04.moved(answer)
-    assert verdict.state == "wrong"
-    assert said in verdict.text
+def test_moved_slips(answer, text):
+    assert_verdict(lesson04.moved(answer), "wrong", re.escape(text))
 
 
 def test_a_switch_without_a_step_is_found_out():

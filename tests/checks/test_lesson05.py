@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from told import said
+from assertions import assert_verdict
 from torch import nn
 
 from tutorial_utils.checks.lesson05 import after_swap, one_more_class, ready_to_train
@@ -32,7 +32,7 @@ def test_right_answers_leave_the_generator_alone():
     ],
 )
 def test_the_count_after_a_swap(answer):
-    said(after_swap(answer), "right", "^right: ")
+    assert_verdict(after_swap(answer), "correct", "^correct: ")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_the_count_after_a_swap(answer):
     ],
 )
 def test_slips_of_the_count(answer, text):
-    said(after_swap(answer), "wrong", text)
+    assert_verdict(after_swap(answer), "wrong", text)
 
 
 # ready_to_train
@@ -75,7 +75,7 @@ def on_a_copy(network, classes):
 
 @pytest.mark.parametrize("answer", [freeze_then_swap, swap_then_freeze_the_rest, on_a_copy])
 def test_ready_to_train(answer):
-    said(ready_to_train(answer), "right", "^right: ")
+    assert_verdict(ready_to_train(answer), "correct", "^correct: ")
 
 
 def swap_then_freeze(network, classes):
@@ -146,7 +146,7 @@ def pool_gone(network, classes):
     ],
 )
 def test_slips_of_a_swap_elsewhere(answer, text):
-    said(ready_to_train(answer), "wrong", text)
+    assert_verdict(ready_to_train(answer), "wrong", text)
 
 
 # one_more_class
@@ -170,7 +170,7 @@ def joined(layer):
 
 @pytest.mark.parametrize("answer", [one_more, joined])
 def test_one_more_class(answer):
-    said(one_more_class(answer), "right", "^right: ")
+    assert_verdict(one_more_class(answer), "correct", "^correct: ")
 
 
 def fresh(layer):
@@ -249,4 +249,4 @@ def note_forgotten(layer):
     ],
 )
 def test_slips_of_one_more_class(answer, text):
-    said(one_more_class(answer), "wrong", text)
+    assert_verdict(one_more_class(answer), "wrong", text)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from told import said
+from assertions import assert_verdict
 from torch.nn.functional import cross_entropy
 
 from tutorial_utils.checks.lesson06 import measured_accuracy, step_in_parts, stop_epoch
@@ -35,7 +35,7 @@ def joined(network, batches):
 
 @pytest.mark.parametrize("answer", [counted, joined])
 def test_accuracy(answer):
-    said(measured_accuracy(answer), "right", "^right: correct over total")
+    assert_verdict(measured_accuracy(answer), "correct", "^correct: correct over total")
 
 
 def hits_of(network, batches):
@@ -81,7 +81,7 @@ def smallest(network, batches):
     ],
 )
 def test_slips_of_accuracy(answer, text):
-    said(measured_accuracy(answer), "wrong", text)
+    assert_verdict(measured_accuracy(answer), "wrong", text)
 
 
 # step_in_parts
@@ -110,7 +110,7 @@ def sums(network, parts, optimizer):
 
 @pytest.mark.parametrize("answer", [shares, sums])
 def test_a_step_in_parts(answer):
-    said(step_in_parts(answer), "right", "^right: one step")
+    assert_verdict(step_in_parts(answer), "correct", "^correct: one step")
 
 
 def loop(network, parts, optimizer, *, weigh, clear=True, clear_inside=False, step_inside=False):
@@ -197,7 +197,7 @@ def another_loss(network, parts, optimizer):
     ],
 )
 def test_slips_of_a_step(answer, text):
-    said(step_in_parts(answer), "wrong", text)
+    assert_verdict(step_in_parts(answer), "wrong", text)
 
 
 # stop_epoch
@@ -221,7 +221,7 @@ def by_window(losses, patience):
 
 @pytest.mark.parametrize("answer", [since_the_best, by_window])
 def test_the_epoch_to_stop_at(answer):
-    said(stop_epoch(answer), "right", "^right: patience")
+    assert_verdict(stop_epoch(answer), "correct", "^correct: patience")
 
 
 def rises(losses, patience):
@@ -267,4 +267,4 @@ def never_reset(losses, patience):
     ],
 )
 def test_slips_of_stopping(answer, text):
-    said(stop_epoch(answer), "wrong", text)
+    assert_verdict(stop_epoch(answer), "wrong", text)

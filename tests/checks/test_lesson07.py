@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from assertions import assert_verdict
 from sklearn.metrics import confusion_matrix
-from told import said
 
 from tutorial_utils.checks.lesson07 import count_pairs, images_needed, when_said
 
@@ -31,7 +31,7 @@ def library(labels, predicted, classes):
 
 @pytest.mark.parametrize("answer", [lists, bins, library])
 def test_the_confusion_matrix(answer):
-    said(count_pairs(answer), "right", "^right: one cell")
+    assert_verdict(count_pairs(answer), "correct", "^correct: one cell")
 
 
 def same_row(labels, predicted, classes):
@@ -62,7 +62,7 @@ def marked(labels, predicted, classes):
     ],
 )
 def test_slips_of_the_confusion_matrix(answer, text):
-    said(count_pairs(answer), "wrong", text)
+    assert_verdict(count_pairs(answer), "wrong", text)
 
 
 # when_said
@@ -77,7 +77,7 @@ def test_slips_of_the_confusion_matrix(answer, text):
     ],
 )
 def test_how_often_it_is_right_when_it_says_so(answer):
-    said(when_said(answer), "right", "^right: the diagonal")
+    assert_verdict(when_said(answer), "correct", "^correct: the diagonal")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_how_often_it_is_right_when_it_says_so(answer):
     ],
 )
 def test_slips_of_how_often_it_is_right(answer, text):
-    said(when_said(answer), "wrong", text)
+    assert_verdict(when_said(answer), "wrong", text)
 
 
 # images_needed
@@ -110,7 +110,7 @@ def test_slips_of_how_often_it_is_right(answer, text):
     ],
 )
 def test_images_for_a_narrower_interval(answer):
-    said(images_needed(answer), "right", "^right: the width")
+    assert_verdict(images_needed(answer), "correct", "^correct: the width")
 
 
 @pytest.mark.parametrize(
@@ -127,4 +127,4 @@ def test_images_for_a_narrower_interval(answer):
     ],
 )
 def test_slips_of_images_needed(answer, text):
-    said(images_needed(answer), "wrong", text)
+    assert_verdict(images_needed(answer), "wrong", text)

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from assertions import assert_verdict
 from scipy.stats import binomtest
-from told import said
 
 from tutorial_utils.checks.lesson08 import adam_bytes, coin_chance, second_alone
 
@@ -21,7 +21,7 @@ from tutorial_utils.checks.lesson08 import adam_bytes, coin_chance, second_alone
     ],
 )
 def test_what_adam_holds(answer):
-    said(adam_bytes(answer), "right", "^right: what is trained costs four")
+    assert_verdict(adam_bytes(answer), "correct", "^correct: what is trained costs four")
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_what_adam_holds(answer):
     ],
 )
 def test_slips_of_what_adam_holds(answer, text):
-    said(adam_bytes(answer), "wrong", text)
+    assert_verdict(adam_bytes(answer), "wrong", text)
 
 
 # second_alone
@@ -59,7 +59,7 @@ def test_slips_of_what_adam_holds(answer, text):
     ],
 )
 def test_what_only_the_second_gets_right(answer):
-    said(second_alone(answer), "right", "^right: the places")
+    assert_verdict(second_alone(answer), "correct", "^correct: the places")
 
 
 def places(mask):
@@ -84,7 +84,7 @@ def places(mask):
     ],
 )
 def test_slips_of_what_only_the_second_gets_right(answer, text):
-    said(second_alone(answer), "wrong", text)
+    assert_verdict(second_alone(answer), "wrong", text)
 
 
 # coin_chance
@@ -117,7 +117,7 @@ def this_split(first, second):
 def test_a_fair_coin(answer):
     torch.manual_seed(0)
     before = torch.get_rng_state()
-    said(coin_chance(answer), "right", "^right: both sides")
+    assert_verdict(coin_chance(answer), "correct", "^correct: both sides")
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -135,4 +135,4 @@ def test_a_fair_coin(answer):
     ],
 )
 def test_slips_of_a_fair_coin(answer, text):
-    said(coin_chance(answer), "wrong", text)
+    assert_verdict(coin_chance(answer), "wrong", text)

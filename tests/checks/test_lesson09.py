@@ -6,14 +6,14 @@ import time
 
 import pytest
 import torch
-from told import said
+from assertions import assert_verdict
 
 from tutorial_utils.checks.lesson09 import cache_key, spoiled_caches, unseen_change
 
 
 @pytest.mark.parametrize("check", [cache_key, unseen_change])
 def test_a_function_that_is_a_stub_is_open(check):
-    said(check(lambda *given: ...), "open", "not answered yet")
+    assert_verdict(check(lambda *given: ...), "open", "not answered yet")
 
 
 # spoiled_caches
@@ -21,7 +21,7 @@ def test_a_function_that_is_a_stub_is_open(check):
 
 @pytest.mark.parametrize("answer", ["bde", "E, D, B", "b) d) e)", {"b", "d", "e"}, ["d", "B", "e"]])
 def test_spoiled_caches(answer):
-    said(spoiled_caches(answer), "right", "^right: weights that move")
+    assert_verdict(spoiled_caches(answer), "correct", "^correct: weights that move")
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_spoiled_caches(answer):
     ],
 )
 def test_slips_of_spoiled_caches(answer, text):
-    said(spoiled_caches(answer), "wrong", text)
+    assert_verdict(spoiled_caches(answer), "wrong", text)
 
 
 # cache_key
@@ -64,7 +64,7 @@ def by_note(weights, transform, images, views, seed):
 
 @pytest.mark.parametrize("answer", [by_parts, by_note])
 def test_a_cache_key(answer):
-    said(cache_key(answer), "right", "^right: another input, another key")
+    assert_verdict(cache_key(answer), "correct", "^correct: another input, another key")
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_cache_key(answer):
     ],
 )
 def test_slips_of_a_cache_key(answer, text):
-    said(cache_key(answer), "wrong", text)
+    assert_verdict(cache_key(answer), "wrong", text)
 
 
 # unseen_change
@@ -133,7 +133,7 @@ def by_inverse(values):
 @pytest.mark.parametrize("answer", [left_over, last_direction, by_inverse])
 def test_a_change_that_no_image_sees(answer):
     before = torch.get_rng_state()
-    said(unseen_change(answer), "right", "^right: a neuron's weights moved")
+    assert_verdict(unseen_change(answer), "correct", "^correct: a neuron's weights moved")
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -162,4 +162,4 @@ def one_image_only(values):
     ],
 )
 def test_slips_of_a_change_that_no_image_sees(answer, text):
-    said(unseen_change(answer), "wrong", text)
+    assert_verdict(unseen_change(answer), "wrong", text)

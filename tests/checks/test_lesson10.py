@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from told import said
+from assertions import assert_verdict
 
 from tutorial_utils import models
 from tutorial_utils.checks.lesson10 import fair_epochs, rate_groups, thaw
@@ -26,7 +26,7 @@ def an_optimizer(backbone, head, lr):
 
 @pytest.mark.parametrize("answer", [two_groups, an_optimizer])
 def test_rate_groups(answer):
-    said(rate_groups(answer), "right", "^right: the fresh head")
+    assert_verdict(rate_groups(answer), "correct", "^correct: the fresh head")
 
 
 def test_rate_groups_with_a_group_for_every_tensor():
@@ -34,7 +34,7 @@ def test_rate_groups_with_a_group_for_every_tensor():
         found = [{"params": p, "lr": lr} for p in free(backbone)]
         return found + [{"params": iter(free(head)), "lr": torch.tensor(10 * lr)}]
 
-    said(rate_groups(answer), "right")
+    assert_verdict(rate_groups(answer), "correct")
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_rate_groups_with_a_group_for_every_tensor():
     ],
 )
 def test_slips_of_rate_groups(answer, text):
-    said(rate_groups(answer), "wrong", text)
+    assert_verdict(rate_groups(answer), "wrong", text)
 
 
 # thaw
@@ -91,7 +91,7 @@ def by_freezing_first(layers, stage):
 
 @pytest.mark.parametrize("answer", [by_places, by_freezing_first])
 def test_thaw(answer):
-    said(thaw(answer), "right", "^right: from the head's side")
+    assert_verdict(thaw(answer), "correct", "^correct: from the head's side")
 
 
 def thawed(choose, *, freeze=True):
@@ -134,7 +134,7 @@ def weights_only(layers, stage):
     ],
 )
 def test_slips_of_thaw(answer, text):
-    said(thaw(answer), "wrong", text)
+    assert_verdict(thaw(answer), "wrong", text)
 
 
 # fair_epochs
@@ -151,7 +151,7 @@ def counted(images, batch_size, steps):
 
 @pytest.mark.parametrize("answer", [rounded, counted])
 def test_fair_epochs(answer):
-    said(fair_epochs(answer), "right", "^right: as many steps")
+    assert_verdict(fair_epochs(answer), "correct", "^correct: as many steps")
 
 
 @pytest.mark.parametrize(
@@ -166,4 +166,4 @@ def test_fair_epochs(answer):
     ],
 )
 def test_slips_of_fair_epochs(answer, text):
-    said(fair_epochs(answer), "wrong", text)
+    assert_verdict(fair_epochs(answer), "wrong", text)

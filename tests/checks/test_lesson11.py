@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from told import said
+from assertions import assert_verdict
 
 from tutorial_utils import attribution
 from tutorial_utils.checks.lesson11 import alike_share, cam_by_hand, heat_ratio
@@ -21,7 +21,7 @@ def by_einsum(activations, gradients):
 
 @pytest.mark.parametrize("answer", [by_mean, by_einsum])
 def test_cam_by_hand(answer):
-    said(cam_by_hand(answer), "right", "^right: each map weighted")
+    assert_verdict(cam_by_hand(answer), "correct", "^correct: each map weighted")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_cam_by_hand(answer):
     ],
 )
 def test_slips_of_cam_by_hand(answer, text):
-    said(cam_by_hand(answer), "wrong", text)
+    assert_verdict(cam_by_hand(answer), "wrong", text)
 
 
 # heat_ratio
@@ -60,7 +60,7 @@ def by_means(heat, mask):
 
 @pytest.mark.parametrize("answer", [by_shares, by_means])
 def test_heat_ratio(answer):
-    said(heat_ratio(answer), "right", "^right: 2 for half")
+    assert_verdict(heat_ratio(answer), "correct", "^correct: 2 for half")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_heat_ratio(answer):
     ],
 )
 def test_slips_of_heat_ratio(answer, text):
-    said(heat_ratio(answer), "wrong", text)
+    assert_verdict(heat_ratio(answer), "wrong", text)
 
 
 # alike_share
@@ -97,7 +97,7 @@ def by_products(features, labels):
 
 @pytest.mark.parametrize("answer", [by_neighbours, by_products])
 def test_alike_share(answer):
-    said(alike_share(answer), "right", "^right: every image against the others")
+    assert_verdict(alike_share(answer), "correct", "^correct: every image against the others")
 
 
 def itself(features, labels):
@@ -123,4 +123,4 @@ def by_distance(features, labels):
     ],
 )
 def test_slips_of_alike_share(answer, text):
-    said(alike_share(answer), "wrong", text)
+    assert_verdict(alike_share(answer), "wrong", text)

@@ -6,7 +6,7 @@ import struct
 from collections import Counter
 
 import pytest
-from told import said
+from assertions import assert_verdict
 
 from tutorial_utils.checks.lesson12 import leaking_groups, least_to_beat, tensors_in
 
@@ -30,7 +30,7 @@ def by_torch(train, val):
 
 @pytest.mark.parametrize("answer", [by_count, by_counter, by_torch])
 def test_the_least_to_beat(answer):
-    said(least_to_beat(answer), "right", "^right: checked on 4 sets")
+    assert_verdict(least_to_beat(answer), "correct", "^correct: checked on 4 sets")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_the_least_to_beat(answer):
     ],
 )
 def test_slips_of_the_least_to_beat(answer, text):
-    said(least_to_beat(answer), "wrong", text)
+    assert_verdict(least_to_beat(answer), "wrong", text)
 
 
 # leaking_groups
@@ -73,7 +73,7 @@ def as_a_tuple(groups, train, val):
 
 @pytest.mark.parametrize("answer", [by_sets, by_any, as_a_tuple])
 def test_leaking_groups(answer):
-    said(leaking_groups(answer), "right", "^right: checked on 4 splits")
+    assert_verdict(leaking_groups(answer), "correct", "^correct: checked on 4 splits")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_leaking_groups(answer):
     ],
 )
 def test_slips_of_leaking_groups(answer, text):
-    said(leaking_groups(answer), "wrong", text)
+    assert_verdict(leaking_groups(answer), "wrong", text)
 
 
 # tensors_in
@@ -125,7 +125,7 @@ def by_library(blob):
 
 @pytest.mark.parametrize("answer", [by_comprehension, by_struct, by_library])
 def test_tensors_in(answer):
-    said(tensors_in(answer), "right", "^right: two files read")
+    assert_verdict(tensors_in(answer), "correct", "^correct: two files read")
 
 
 @pytest.mark.parametrize(
@@ -156,4 +156,4 @@ def test_tensors_in(answer):
     ],
 )
 def test_slips_of_tensors_in(answer, text):
-    said(tensors_in(answer), "wrong", text)
+    assert_verdict(tensors_in(answer), "wrong", text)

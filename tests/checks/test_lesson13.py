@@ -5,8 +5,8 @@ import statistics
 import numpy
 import pytest
 import torch
+from assertions import assert_verdict
 from scipy import stats
-from told import said
 
 from tutorial_utils.checks.lesson13 import best_of, choose_rate, mean_interval
 
@@ -37,7 +37,7 @@ def by_scipy(accuracies):
 
 @pytest.mark.parametrize("answer", [by_hand, by_numpy, by_torch, by_scipy])
 def test_an_interval_of_a_mean(answer):
-    said(mean_interval(answer), "right", "two seeds say little")
+    assert_verdict(mean_interval(answer), "correct", "two seeds say little")
 
 
 def around(half):
@@ -73,7 +73,7 @@ def around(half):
     ],
 )
 def test_slips_of_an_interval(answer, text):
-    said(mean_interval(answer), "wrong", text)
+    assert_verdict(mean_interval(answer), "wrong", text)
 
 
 # best_of
@@ -97,7 +97,7 @@ def by_sum(runs, accuracy, images):
 
 @pytest.mark.parametrize("answer", [by_binomial, by_coins, by_sum])
 def test_the_best_of_many(answer):
-    said(best_of(answer), "right", "the more the best of them flatters")
+    assert_verdict(best_of(answer), "correct", "the more the best of them flatters")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_the_best_of_many(answer):
     ],
 )
 def test_slips_of_the_best(answer, text):
-    said(best_of(answer), "wrong", text)
+    assert_verdict(best_of(answer), "wrong", text)
 
 
 def test_the_callers_tosses_are_not_disturbed():
@@ -148,7 +148,7 @@ def by_loop(table):
 
 @pytest.mark.parametrize("answer", [by_mean, by_loop])
 def test_a_rate(answer):
-    said(choose_rate(answer), "right", "a lucky seed does not")
+    assert_verdict(choose_rate(answer), "correct", "a lucky seed does not")
 
 
 def by(how, fill=None):
@@ -179,7 +179,7 @@ def strict(table):
     ],
 )
 def test_slips_of_a_rate(answer, text):
-    said(choose_rate(answer), "wrong", text)
+    assert_verdict(choose_rate(answer), "wrong", text)
 
 
 def test_sums_are_no_means():
@@ -191,4 +191,4 @@ def test_sums_are_no_means():
             return sums[failed <= 0.5].idxmax()
         return by_mean(table)
 
-    said(choose_rate(by_sum_of_good), "wrong", "take means, not sums")
+    assert_verdict(choose_rate(by_sum_of_good), "wrong", "take means, not sums")

@@ -4,14 +4,14 @@ import numpy
 import pytest
 import torch
 
-from tutorial_utils.checks.verdict import Verdict, ask, exercise, expect, number
+from tutorial_utils.checks.verdict import Verdict, call, exercise, expect, number
 
 
 @exercise
 def doubled(answer) -> str:
     """Check a function x -> 2 x."""
     for given in (1, 5):
-        got = number(ask(answer, given), hint="return one number")
+        got = number(call(answer, given), hint="return one number")
         expect(got != given, "that is x itself", hint="take it twice")
         expect(got == 2 * given, f"for {given} you gave {got:g}", hint="add it to itself")
     return "twice as much"
@@ -19,8 +19,8 @@ def doubled(answer) -> str:
 
 def test_a_right_answer():
     verdict = doubled(lambda x: x + x)
-    assert verdict == Verdict("right", "right: twice as much")
-    assert repr(verdict) == "right: twice as much"
+    assert verdict == Verdict("correct", "correct: twice as much")
+    assert repr(verdict) == "correct: twice as much"
 
 
 @pytest.mark.parametrize("stub", [..., None, lambda x: ..., lambda x: None])
@@ -41,12 +41,21 @@ def test_an_answer_that_says_so_is_not_answered_yet():
     [
         (lambda x: x, "not yet: that is x itself. Hint: take it twice"),
         (lambda x: x**2 + 1, "not yet: for 5 you gave 26. Hint: add it to itself"),
-        (lambda x: "ten", "not yet: a number is asked for, not a str. Hint: return one number"),
-        (lambda x: True, "not yet: a number is asked for, not a bool. Hint: return one number"),
-        (lambda x: torch.zeros(2), "not yet: one number is asked for, not a Tensor of shape (2,)"),
+        (
+            lambda x: "ten",
+            "not yet: expected a number, not a value of type str. Hint: return one number",
+        ),
+        (
+            lambda x: True,
+            "not yet: expected a number, not a value of type bool. Hint: return one number",
+        ),
+        (
+            lambda x: torch.zeros(2),
+            "not yet: expected one number, not a value of type Tensor and shape (2,)",
+        ),
         (lambda x: 1 / 0, "not yet: called with (1) your function raised ZeroDivisionError"),
         (lambda: 2, "not yet: called with (1) your function raised TypeError"),
-        (7, "not yet: a function is asked for, not a int. Hint: run your cell again, then this"),
+        (7, "not yet: expected a function, not a value of type int. Hint: run your cell again"),
     ],
 )
 def test_a_wrong_answer_hears_what_is_wrong_and_a_hint(answer, said):

@@ -1,12 +1,12 @@
-"""Check the answers to the exercises: `checks.output_size(my_function)` and the like.
+"""Check the answers to the exercises, e.g. `checks.accuracy_of(my_function)`.
 
-Every check takes an answer and returns a `Verdict`, which a notebook shows as its text: "right",
-"not yet" with what is wrong and a hint, or "not answered yet" for a stub. A check never raises
-because of an answer, whatever that answer does: an exercise that is left open, or goes wrong,
-stops nothing below it.
+Every check takes an answer and returns a `Verdict`, which a notebook shows as its text:
+"correct", "not yet" with what is wrong and a hint, or "not answered yet" for a stub. A check
+never raises because of an answer: an exercise that is left open or goes wrong stops nothing
+below it.
 
-The checks of a lesson stand in a module of their own, e.g. `checks/lesson04.py`; all are reached
-by name from here. They are loaded when first used.
+The checks of a lesson are in a module of their own, e.g. `checks/lesson04.py`. All are reached
+by name from here and loaded when first used.
 """
 
 from importlib import import_module
@@ -33,7 +33,7 @@ def __getattr__(name: str) -> Any:
     module = names().get(name)
     if module is None:
         raise AttributeError(
-            f"there is no check named {name!r}. Copy the call from the lesson; there are: "
+            f"there is no check named {name!r}. Copy the call from the lesson; the checks are: "
             + ", ".join(names())
         )
     return getattr(import_module(f"{__name__}.{module}"), name)

@@ -1,8 +1,9 @@
 """Checks of lesson 02's exercises: parameters of a convolution, strides, a window of two layers."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from tutorial_utils.checks.verdict import ask, exercise, expect, number
+from tutorial_utils.checks.verdict import Slip, call, compare, exercise, expect, kind, number
 
 __all__ = ["conv_parameters", "strides_for", "window_of_two"]
 
@@ -21,29 +22,28 @@ def conv_parameters(answer: Any) -> str:
         (4, 4, (3, 3), 4),
     )
     for inputs, outputs, kernel, groups in cases:
-        window = kernel[0] * kernel[1]
-        want = (inputs // groups * window + 1) * outputs
-        given = ask(answer, inputs, outputs, kernel, groups, hint="kernel is (height, width)")
+        want = (inputs // groups * kernel[0] * kernel[1] + 1) * outputs
+        given = call(answer, inputs, outputs, kernel, groups, hint="kernel is (height, width)")
         got = number(given, hint="return one whole number")
-        for slip, wrong, hint in _parameter_slips(inputs, outputs, kernel, groups):
-            expect(got == want or got != slip, wrong, hint=hint)
-        expect(
-            got == want,
-            f"{inputs} maps in, {outputs} out, kernel {kernel}, groups {groups}: you gave "
+        compare(
+            got,
+            want,
+            _parameter_slips(inputs, outputs, kernel, groups),
+            wrong=f"{inputs} maps in, {outputs} out, kernel {kernel}, groups {groups}: you gave "
             f"{got:g}, it is {want}",
             hint="count the weights of one kernel, add its bias, and multiply by the kernels",
         )
     return f"the count of torch.nn.Conv2d, on {len(cases)} layers, three of them in groups"
 
 
-def _parameter_slips(inputs, outputs, kernel, groups):
-    """Yield (value, what is wrong, hint) for the usual slips."""
+def _parameter_slips(inputs: int, outputs: int, kernel: tuple, groups: int) -> Iterable[Slip]:
+    """Yield the slips of `conv_parameters`."""
     height, width = kernel
     seen = inputs // groups
     weights = seen * height * width
     yield weights * outputs, "the biases are missing", "each output map has one"
     each = "each output map has a bias of its own"
-    yield weights * outputs + 1, "there is only one bias in your count", each
+    yield weights * outputs + 1, "you counted only one bias", each
     yield weights * outputs + inputs, "you gave each input map a bias", each
     yield weights + 1, "that is one kernel", "there are as many as output maps"
     maps = "a kernel has a window of weights for every input map that it sees"
@@ -53,7 +53,7 @@ def _parameter_slips(inputs, outputs, kernel, groups):
         yield (seen * square + 1) * outputs, "the kernel is not a square here", pair
     if groups > 1:
         split = "with groups, a kernel sees only its own part of the input maps"
-        yield (inputs * height * width + 1) * outputs, "groups was left out", split
+        yield (inputs * height * width + 1) * outputs, "you left out groups", split
         whole = "outputs are all output maps, of all groups together"
         yield (weights + 1) * (outputs // groups), "that is one group", whole
         yield (weights + 1) * outputs * groups, "you multiplied by groups once more", whole
@@ -73,48 +73,48 @@ def strides_for(answer: Any) -> str:
         (7, 7, 0, 1),
         (10, 3, 0, 7),
     )
-    begin = "a stride is a whole number from 1 to size: 0 would never get anywhere"
+    begin = "a stride is a whole number from 1 to size: with 0 the kernel would never move"
     for size, kernel, padding, wanted in cases:
         want = _strides(size, size + 2 * padding - kernel, wanted)
-        got = ask(answer, size, kernel, padding, wanted, hint=begin)
+        got = call(answer, size, kernel, padding, wanted, hint=begin)
         got = got.tolist() if hasattr(got, "tolist") else got
-        kind = type(got).__name__
         listed = isinstance(got, list | tuple | set | range)
-        wrong_type = f"a list is asked for, not a value of type {kind}"
-        expect(listed, wrong_type, hint="there may be several strides, or none")
-        whole = "every entry is a stride, one whole number"
-        got = sorted(number(stride, hint=whole) for stride in got)
-        for slip, wrong, hint in _stride_slips(size, kernel, padding, wanted):
-            expect(got == want or got != slip, wrong, hint=hint)
+        several = "there may be several strides, or none"
+        expect(listed, f"expected a list, not {kind(got)}", hint=several)
+        got = sorted(
+            number(stride, hint="every entry is a stride, a whole number") for stride in got
+        )
         shown = [int(stride) if stride == int(stride) else stride for stride in got]
-        expect(
-            got == want,
-            f"size {size}, kernel {kernel}, padding {padding}, {wanted} wanted: you gave {shown}, "
-            f"the strides are {want}",
+        compare(
+            got,
+            want,
+            _stride_slips(size, kernel, padding, wanted),
+            wrong=f"size {size}, kernel {kernel}, padding {padding}, {wanted} wanted: you gave "
+            f"{shown}, the strides are {want}",
             hint="put every stride from 1 to size into the formula, and keep those that fit",
         )
-    return f"the formula, read backwards on {len(cases)} layers; one has no such stride"
+    return f"the formula, solved for the stride on {len(cases)} layers; one has no such stride"
 
 
 def _strides(size: int, room: int, wanted: int, *, start: int = 1) -> list[int]:
-    """Return the strides with which `room` pixels hold `wanted` places."""
+    """Return the strides with which a kernel fits `wanted` times into `room` pixels."""
     return [stride for stride in range(1, size + 1) if room // stride + start == wanted]
 
 
-def _stride_slips(size, kernel, padding, wanted):
-    """Yield (value, what is wrong, hint) for the usual slips."""
+def _stride_slips(size: int, kernel: int, padding: int, wanted: int) -> Iterable[Slip]:
+    """Yield the slips of `strides_for`."""
     room = size + 2 * padding - kernel
     found = _strides(size, room, wanted)
     frame = "the frame of zeros is added on both sides"
-    yield _strides(size, size - kernel, wanted), "padding was left out", frame
-    yield _strides(size, size + padding - kernel, wanted), "padding was counted once", frame
-    place = "the place where the kernel starts counts too"
-    yield _strides(size, room, wanted, start=0), "the last + 1 of the formula is missing", place
+    yield _strides(size, size - kernel, wanted), "you left out the padding", frame
+    yield _strides(size, size + padding - kernel, wanted), "you counted the padding once", frame
+    first = "the kernel's first position counts too"
+    yield _strides(size, room, wanted, start=0), "the last + 1 of the formula is missing", first
     exact = [stride for stride in found if room % stride == 0]
-    down = "a rest of some pixels is allowed: the formula rounds down"
-    yield exact, "only strides that leave no pixel over were found", down
-    yield found[:1], "you gave the smallest stride only", "all that fit are asked for"
-    yield found[-1:], "you gave the largest stride only", "all that fit are asked for"
+    down = "some pixels may remain: the formula rounds down"
+    yield exact, "you found only strides that leave no pixel over", down
+    yield found[:1], "you gave only the smallest stride", "return all that fit"
+    yield found[-1:], "you gave only the largest stride", "return all that fit"
     ends = "a stride may be as large as the image"
     yield [stride for stride in found if stride < size], "the last stride is missing", ends
 
@@ -125,27 +125,27 @@ def window_of_two(answer: Any) -> str:
     cases = ((11, 4, 3), (3, 1, 3), (5, 2, 3), (2, 2, 2), (7, 3, 1), (1, 5, 4))
     for kernel, stride, following in cases:
         want = kernel + (following - 1) * stride
-        given = ask(answer, kernel, stride, following, hint="all three are whole numbers")
+        given = call(answer, kernel, stride, following, hint="all three are whole numbers")
         got = number(given, hint="return one whole number")
-        for slip, wrong, hint in _window_slips(kernel, stride, following):
-            expect(got == want or got != slip, wrong, hint=hint)
-        expect(
-            got == want,
-            f"kernel {kernel} with stride {stride}, then kernel {following}: you gave {got:g}, "
-            f"it is {want}",
-            hint="where in the image do the first and the last of the windows begin and end",
+        compare(
+            got,
+            want,
+            _window_slips(kernel, stride, following),
+            wrong=f"kernel {kernel} with stride {stride}, then kernel {following}: you gave "
+            f"{got:g}, it is {want}",
+            hint="where in the image does the first window begin, and where does the last end?",
         )
     return f"checked on {len(cases)} pairs of layers"
 
 
-def _window_slips(kernel, stride, following):
-    """Yield (value, what is wrong, hint) for the usual slips."""
+def _window_slips(kernel: int, stride: int, following: int) -> Iterable[Slip]:
+    """Yield the slips of `window_of_two`."""
     overlap = "neighbouring windows overlap: draw two of them on a line of pixels"
     yield kernel + following, "you added the two kernels", overlap
-    yield kernel * following, "the windows do not stand side by side", overlap
+    yield kernel * following, "the windows do not lie side by side", overlap
     step = "neighbouring windows of the first layer begin stride pixels apart"
-    yield kernel + following - 1, "the stride was left out", step
+    yield kernel + following - 1, "you left out the stride", step
     yield kernel + following * stride, "one step too many", "three windows are two steps apart"
-    other = "the stride belongs to the first layer: it spreads what the second one joins"
-    yield (kernel - 1) * stride + following, "the stride was given to the wrong kernel", other
+    other = "the stride belongs to the first layer: it spreads what the second one combines"
+    yield (kernel - 1) * stride + following, "you gave the stride to the wrong kernel", other
     yield following * stride, "the first window has a width of its own", overlap

@@ -1,8 +1,18 @@
-"""Checks of lesson 04's exercises: freeze all but the last, where gradients go, what moved."""
+"""Checks of lesson 04's exercises: freeze all but the last layer, the backward pass, what moved."""
 
+from collections.abc import Iterable
 from typing import Any
 
-from tutorial_utils.checks.verdict import ask, exercise, expect, number
+from tutorial_utils.checks.verdict import (
+    Slip,
+    call,
+    compare,
+    exercise,
+    expect,
+    expect_function,
+    kind,
+    number,
+)
 
 __all__ = ["all_but_last", "layers_walked", "moved"]
 
@@ -10,37 +20,37 @@ __all__ = ["all_but_last", "layers_walked", "moved"]
 @exercise
 def all_but_last(answer: Any) -> str:
     """Check a function that freezes all of a network but the last layer of its classifier."""
-    hint = "go through the parameters of the network that is given, and change it itself"
+    hint = "go through the parameters of the network, and change the network itself"
     for dense, frozen in ((3, ()), (2, ("features", "classifier")), (1, ("features",))):
         network = _network(dense)
         for part in frozen:
             getattr(network, part).requires_grad_(False)
         values = {name: p.detach().clone() for name, p in network.named_parameters()}
-        before = _marks(network)
-        started = bool(frozen)  # the first network is as it comes: a stub leaves it so
+        before = _states(network)
+        started = bool(frozen)  # the first network is untouched: a stub leaves it so
         _change(answer, network, before, started=started, hint=hint)
         if not started:
             _expect_no_other_switch(network, before)
-        _expect_last_trainable(network, came_frozen="classifier" in frozen)
+        _expect_last_trainable(network, was_frozen="classifier" in frozen)
         same = all(values[name].equal(p) for name, p in network.named_parameters())
-        wrong = "the switches are right, but values of the network have changed"
-        expect(same, wrong, hint="freezing touches no weight: it turns a switch")
-    return "checked on three networks, of which one came frozen whole"
+        wrong = "`requires_grad` is correct everywhere, but weights of the network have changed"
+        expect(same, wrong, hint="freezing changes no weight, only its `requires_grad`")
+    return "checked on three networks, one of them fully frozen before"
 
 
-def _change(answer, network, before, *, started, hint):
+def _change(answer: Any, network: Any, before: list, *, started: bool, hint: str) -> None:
     """Call an answer that changes a network; whether it returns something does not matter."""
-    expect(callable(answer), f"a function is asked for, not a {type(answer).__name__}", hint=hint)
+    expect_function(answer, hint=hint)
 
-    def call(network):
+    def changed(network: Any) -> Any:
         got = answer(network)
-        return network if got is None and (started or _marks(network) != before) else got
+        return network if got is None and (started or _states(network) != before) else got
 
-    ask(call, network, hint=hint)
+    call(changed, network, hint=hint)
 
 
-def _marks(network) -> list:
-    """Return all that an answer may have switched, in the right place or in a wrong one."""
+def _states(network: Any) -> list:
+    """Return everything that an answer may have switched, on the parameters or elsewhere."""
     modules, parameters = list(network.modules()), list(network.parameters())
     return [
         [p.requires_grad for p in parameters],
@@ -50,27 +60,27 @@ def _marks(network) -> list:
     ]
 
 
-def _expect_no_other_switch(network, before) -> None:
-    """Recognise `eval()` and attributes that nobody reads, where no switch was turned."""
-    switches, modes, on_module, on_method = _marks(network)
+def _expect_no_other_switch(network: Any, before: list) -> None:
+    """Recognise `eval()` and attributes without an effect, when nothing was frozen."""
+    switches, modes, on_module, on_method = _states(network)
     expect(
         not any(on_module),
-        "a module was given an attribute `requires_grad`, which nobody reads",
-        hint="the switch sits on each parameter, or use the module's `requires_grad_`",
+        "you gave a module an attribute `requires_grad`, which has no effect",
+        hint="set it on each parameter, or use the module's `requires_grad_`",
     )
     expect(
         not any(on_method),
-        "`requires_grad_` is a method, and a value was put in its place",
+        "`requires_grad_` is a method, and you replaced it by a value",
         hint="call it, or set `requires_grad`",
     )
     expect(
         switches != before[0] or modes == before[1],
-        "`eval()` was called, and every parameter is as trainable as before",
-        hint="the mode says how dropout behaves; `requires_grad` says what may move",
+        "you called `eval()`, and every parameter is as trainable as before",
+        hint="the mode sets how dropout behaves; `requires_grad` sets what may move",
     )
 
 
-def _expect_last_trainable(network, *, came_frozen: bool) -> None:
+def _expect_last_trainable(network: Any, *, was_frozen: bool) -> None:
     """Expect the last dense layer to be the only trainable one; name what is wrong if not."""
     last = f"classifier.{len(network.classifier) - 1}."
     names = {name for name, _ in network.named_parameters()}
@@ -79,16 +89,16 @@ def _expect_last_trainable(network, *, came_frozen: bool) -> None:
     if on == want:
         return
     dense = {name for name in names if name.startswith("classifier.")}
-    whole = "turn every switch off first, and then those of the last layer on"
-    still = "this network came frozen, and its last layer still is"
-    expect(on, still if came_frozen else "nothing is trainable now", hint=whole)
-    expect(on != names, "nothing is frozen", hint="it is the network given that has to change")
+    whole = "freeze every parameter first, then unfreeze those of the last layer"
+    still = "this network was frozen before, and its last layer still is"
+    expect(on, still if was_frozen else "nothing is trainable now", hint=whole)
+    expect(on != names, "nothing is frozen", hint="change the network passed to your function")
     expect(on != names - want, "the last layer is frozen, and all others are not", hint=whole)
-    other = "the classifier has other dense layers, which are to be frozen too"
+    other = "the classifier has other dense layers, which have to be frozen too"
     expect(on != dense, "only the features are frozen", hint=other)
     part = "a layer has a weight and a bias"
-    expect(not on < want, f"of the last layer only {min(on)} can move", hint=part)
-    expect(False, f"these can move: {', '.join(sorted(on))}", hint=whole)
+    expect(not on < want, f"of the last layer, only {min(on)} is trainable", hint=part)
+    expect(False, f"these are trainable: {', '.join(sorted(on))}", hint=whole)
 
 
 @exercise
@@ -104,30 +114,30 @@ def layers_walked(answer: Any) -> str:
     )
     for frozen in cases:
         want = len(frozen) - frozen.index(False) if False in frozen else 0
-        given = ask(answer, list(frozen), hint="a list may have no False in it at all")
+        given = call(answer, list(frozen), hint="a list may contain no False at all")
         got = number(given, hint="return one whole number of layers")
-        for slip, wrong, hint in _walk_slips(frozen):
-            expect(got == want or got != slip, wrong, hint=hint)
-        expect(
-            got == want,
-            f"for {list(frozen)} you gave {got:g}, it is {want}",
-            hint="which layer is the last that it has to reach, coming from the loss",
+        compare(
+            got,
+            want,
+            _walk_slips(frozen),
+            wrong=f"for {list(frozen)} you gave {got:g}, it is {want}",
+            hint="which layer is the last one that it has to reach, starting from the loss?",
         )
-    return f"checked on {len(cases)} networks; where all is frozen, there is no way to go"
+    return f"checked on {len(cases)} networks; if all layers are frozen, it visits none"
 
 
-def _walk_slips(frozen):
-    """Yield (value, what is wrong, hint) for the usual slips."""
-    through = "a frozen layer is passed through when a trainable one lies before it"
-    yield len(frozen), "every layer was counted", "where nothing before can move, it stops"
-    yield frozen.count(False), "only the trainable layers were counted", through
-    yield frozen.count(True), "the frozen layers were counted", through
-    start = "the pass starts at the loss, behind the last layer, and goes towards the first"
+def _walk_slips(frozen: tuple[bool, ...]) -> Iterable[Slip]:
+    """Yield the slips of `layers_walked`."""
+    through = "the pass goes through a frozen layer if a trainable one lies before it"
+    yield len(frozen), "you counted every layer", "it stops where no earlier layer is trainable"
+    yield frozen.count(False), "you counted only the trainable layers", through
+    yield frozen.count(True), "you counted the frozen layers", through
+    start = "the pass starts at the loss, after the last layer, and goes towards the first"
     if False in frozen:
         first, last = frozen.index(False), len(frozen) - 1 - frozen[::-1].index(False)
         yield first, "these are the layers that it never reaches", start
-        yield last + 1, "the pass was sent from the first layer on", start
-        yield len(frozen) - last, "it stopped at the first trainable layer that it met", through
+        yield last + 1, "you started the pass at the first layer", start
+        yield len(frozen) - last, "you stopped the pass at the first trainable layer", through
         itself = "the layer that it has to reach counts, and so does the last one"
         yield len(frozen) - first - 1, "one layer too few", itself
 
@@ -145,12 +155,12 @@ def moved(answer: Any) -> str:
         network.eval()
         before = {name: p.detach().clone() for name, p in network.named_parameters()}
         steps = "the loss is `nn.functional.cross_entropy` of the logits and the labels"
-        got = ask(answer, network, images.clone(), labels.clone(), hint=steps)
-        kind = type(got).__name__
+        got = call(answer, network, images.clone(), labels.clone(), hint=steps)
         listed = isinstance(got, list | tuple | set)
-        names = "`named_parameters()` gives the names beside the tensors"
-        expect(listed, f"a list of names is asked for, not a {kind}", hint=names)
-        expect(all(isinstance(name, str) for name in got), "not all are names", hint=names)
+        names = "`named_parameters()` returns the names with the tensors"
+        expect(listed, f"expected a list of names, not {kind(got)}", hint=names)
+        strings = all(isinstance(name, str) for name in got)
+        expect(strings, "your list contains something other than names", hint=names)
         want = {
             name
             for name, p in network.named_parameters()
@@ -158,22 +168,22 @@ def moved(answer: Any) -> str:
         }
         if set(got) != want:
             _explain_moved(set(got), want, network, before)
-        expect(len(got) == len(want), "a name is there twice", hint=names)
-    return "in evaluation mode, and still all moved that were trainable and had a gradient"
+        expect(len(got) == len(want), "a name is in your list twice", hint=names)
+    return "evaluation mode does not freeze: everything trainable with a gradient moved"
 
 
-def _explain_moved(got, want, network, before) -> None:
-    """Say why the names are not those of the tensors that one step moves."""
+def _explain_moved(got: set, want: set, network: Any, before: dict) -> None:
+    """Raise with the reason why the names are not those of the tensors that one step moves."""
     now = dict(network.named_parameters())
     stepped = any(not before[name].equal(p) for name, p in now.items())
     backward = any(p.grad is not None for p in now.values())
     trainable = {name for name, p in now.items() if p.requires_grad}
     expect(
         got or not stepped,
-        "the network did move, but it was compared with itself",
-        hint="a name for a tensor is no copy of it: `clone()` makes one, before the step",
+        "the network did move, but you compared it with itself",
+        hint="a second name for a tensor is no copy: make one with `clone()`, before the step",
     )
-    guess = "no step was taken" if backward else "no gradient was made, and no step taken"
+    guess = "you took no step" if backward else "you computed no gradient and took no step"
     need = "the backward pass fills the gradients, and an optimiser's `step()` uses them"
     expect(stepped, guess, hint=need)
     expect(
@@ -183,26 +193,26 @@ def _explain_moved(got, want, network, before) -> None:
     )
     expect(
         got != set(now) - want,
-        "you listed what stayed",
+        "you listed what did not move",
         hint="`torch.equal` is True for what has not moved",
     )
     expect(
         got != trainable,
-        "you listed what may move, and one of these tensors took no part in the answer",
-        hint="compare each with its copy instead of asking its switch",
+        "you listed what is trainable, but one of these tensors does not affect the logits",
+        hint="compare each with its copy instead of reading `requires_grad`",
     )
     missing, more = sorted(want - got), sorted(got - want)
     wrong = f"missing: {', '.join(missing) or 'none'}; too many: {', '.join(more) or 'none'}"
     expect(False, wrong, hint="copy every tensor, take one step, compare each with its copy")
 
 
-def _network(dense: int, *, spare: bool = False, plain: bool = False):
+def _network(dense: int, *, spare: bool = False, plain: bool = False) -> Any:
     """Return a tiny network with `features` and a `classifier` of some dense layers.
 
-    It draws no numbers from torch's own generator. Images are (N, 1, 4, 4), classes 2.
+    It uses no random numbers of torch's own generator. Images are (N, 1, 4, 4), classes 2.
 
     Args:
-        dense: how many dense layers, 1 or more.
+        dense: number of dense layers, 1 or more.
         spare: give the activation in the classifier a parameter that is never used.
         plain: leave out batch norm and dropout.
     """
@@ -224,8 +234,8 @@ def _network(dense: int, *, spare: bool = False, plain: bool = False):
     return _filled(network)
 
 
-def _filled(network):
-    """Put numbers into a network of the device "meta", always the same ones."""
+def _filled(network: Any) -> Any:
+    """Return a network of the device "meta" with values, always the same ones."""
     import torch
 
     network.to_empty(device="cpu")

@@ -1,9 +1,18 @@
-"""Checks of lesson 08's exercises: what training holds in memory, and how two networks differ."""
+"""Checks of lesson 08's exercises: the memory that training takes, and how two networks differ."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
-from tutorial_utils.checks.verdict import ask, exercise, expect, number
+from tutorial_utils.checks.verdict import (
+    Slip,
+    call,
+    compare,
+    exercise,
+    expect,
+    name_slip,
+    number,
+)
 
 __all__ = ["adam_bytes", "second_alone", "coin_chance"]
 
@@ -12,39 +21,39 @@ __all__ = ["adam_bytes", "second_alone", "coin_chance"]
 def adam_bytes(answer: Any) -> str:
     """Check a function (trained, frozen) -> bytes held when Adam trains a part of a network."""
     for trained, frozen in ((54_542_338, 2_469_696), (57_012_034, 0), (8_194, 57_003_840)):
-        got = number(ask(answer, trained, frozen, hint="both are counts"), hint="return bytes")
-        want = 16 * trained + 4 * frozen
-        slips = [
-            (want / 4, "those are values, not bytes", "how many bytes has a float32?"),
-            (want / 2**30, "that is in GiB", "bytes are asked for"),
-        ]
-        if trained and frozen:
-            slips += [
-                (16 * (trained + frozen), "the frozen part was charged in full", _FROZEN),
-                (16 * trained, "the frozen part was left out", _FROZEN),
-                (4 * (trained + frozen), "those are the weights alone", _COPIES),
-                (8 * trained + 4 * frozen, "Adam's own values are missing", _COPIES),
-                (12 * trained + 4 * frozen, "one of the copies is missing", _COPIES),
-                (8 * trained + 8 * frozen, "a frozen weight was given a gradient", _FROZEN),
-                (4 * trained + 16 * frozen, "trained and frozen are exchanged", _FROZEN),
-            ]
-        for value, wrong, hint in slips:
-            expect(abs(got - value) > 0.5, wrong, hint=hint)
-        expect(
-            abs(got - want) < 0.5,
-            f"for {trained:,} trained and {frozen:,} frozen parameters you gave {got:,.0f}",
-            hint="go through it part by part: what is held for one weight of each kind?",
+        given = call(answer, trained, frozen, hint="both are numbers of parameters")
+        got = number(given, hint="return bytes")
+        compare(
+            got,
+            16 * trained + 4 * frozen,
+            _byte_slips(trained, frozen),
+            wrong=f"for {trained:,} trained and {frozen:,} frozen parameters you gave {got:,.0f}",
+            hint="count each part: what is stored for one weight of each kind?",
+            tolerance=0.5,
         )
-    return "what is trained costs four copies, what is frozen one"
+    return "a trained weight costs four copies, a frozen one only one"
 
 
-_FROZEN = "a frozen weight is kept, and nothing is noted about it"
-_COPIES = "beside the weights there are their gradients, and what Adam remembers of them"
+def _byte_slips(trained: int, frozen: int) -> Iterable[Slip]:
+    """Yield the slips of `adam_bytes`."""
+    kept = "a frozen weight is stored, but it has no gradient, and Adam stores nothing for it"
+    copies = "besides the weights there are their gradients, and what Adam remembers of them"
+    want = 16 * trained + 4 * frozen
+    yield want / 4, "those are values, not bytes", "how many bytes has a float32?"
+    yield want / 2**30, "that is in GiB", "return bytes"
+    if trained and frozen:
+        yield 16 * (trained + frozen), "you counted the frozen part in full", kept
+        yield 16 * trained, "you left out the frozen part", kept
+        yield 4 * (trained + frozen), "those are the weights alone", copies
+        yield 8 * trained + 4 * frozen, "Adam's own values are missing", copies
+        yield 12 * trained + 4 * frozen, "one of the copies is missing", copies
+        yield 8 * trained + 8 * frozen, "you gave a frozen weight a gradient", kept
+        yield 4 * trained + 16 * frozen, "trained and frozen are swapped", kept
 
 
 @exercise
 def second_alone(answer: Any) -> str:
-    """Check a function (labels, first, second) -> places that only the second gets right."""
+    """Check a function (labels, first, second) -> indices that only the second gets right."""
     import torch
 
     cases = (
@@ -52,60 +61,45 @@ def second_alone(answer: Any) -> str:
         ([0, 1, 1], [0, 1, 0], [1, 1, 0]),
         ([2, 1, 0, 0], [1, 1, 0, 2], [2, 0, 1, 0]),
     )
+    three = "with three classes both may be wrong and still disagree: use the labels"
+    both = "two conditions have to hold at the same index, one for each network"
     for lists in cases:
         labels, first, second = (torch.tensor(part) for part in lists)
-        got = ask(answer, labels.clone(), first.clone(), second.clone(), hint="three tensors (N,)")
-        places = _places(got, len(labels))
+        got = call(answer, labels.clone(), first.clone(), second.clone(), hint="three tensors (N,)")
+        indices = _indices(got, len(labels))
         one, two = first == labels, second == labels
         slips = (
             (one & ~two, "those are the ones that only the first gets right", "mind the order"),
-            (first != second, "those are the ones on which the two disagree", _THREE),
+            (first != second, "those are the ones on which the two disagree", three),
             (one != two, "those are the ones that exactly one gets right", "which of the two?"),
-            (two, "the first gets some of these right, too", _BOTH),
-            (~one, "the second gets some of these wrong, too", _BOTH),
-            (~one & ~two, "those are the ones that both get wrong", _BOTH),
+            (two, "the first gets some of these right, too", both),
+            (~one, "the second gets some of these wrong, too", both),
+            (~one & ~two, "those are the ones that both get wrong", both),
         )
-        want = two & ~one
-        for mask, wrong, hint in slips:
-            if not torch.equal(mask, want):
-                expect(places != mask.nonzero().flatten().tolist(), wrong, hint=hint)
-        expect(
-            sorted(places) == want.nonzero().flatten().tolist(),
-            f"for the labels {lists[0]}, the first's answers {lists[1]} and the second's "
-            f"{lists[2]} you gave {places}",
-            hint=_BOTH,
+        compare(
+            sorted(indices),
+            _true(two & ~one),
+            [(_true(mask), wrong, hint) for mask, wrong, hint in slips],
+            wrong=f"for the labels {lists[0]}, the first's predictions {lists[1]} and the "
+            f"second's {lists[2]} you gave {indices}",
+            hint=both,
         )
-    return "the places where the second is right and the first is not"
-
-
-_THREE = "with three classes both may be wrong and still disagree: ask the labels"
-_BOTH = "two conditions have to hold at the same place, one for each network"
+    return "the indices where the second is correct and the first is not"
 
 
 @exercise
 def coin_chance(answer: Any) -> str:
-    """Check a function (first, second) -> how likely a fair coin splits at least as unevenly."""
+    """Check a function (first, second) -> probability that a fair coin splits as unevenly."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
         for first, second in ((2, 8), (5, 1), (4, 4), (6, 25)):
-            got = ask(answer, first, second, hint="both are counts of images")
-            got = number(got, hint="return one probability")
-            n, more = first + second, max(first, second)
-            exact = math.comb(n, more) / 2**n
-            tail = sum(math.comb(n, k) for k in range(more, n + 1)) / 2**n
-            want = min(1.0, 2 * tail)
-            slips = (
-                (tail, "only one side was counted", "the other network might have been ahead"),
-                (exact, "that is the chance of this very split", _AT_LEAST),
-                (2 * exact, "that is the chance of this very split, on both sides", _AT_LEAST),
-                (2 * (tail - exact), "the split itself was left out", _AT_LEAST),
-                (1 - want, "that is the chance of a more even split", _AT_LEAST),
-            )
             case = f"{first} and {second}"
-            for value, wrong, hint in slips:
-                different = abs(value - want) > 1e-9
-                expect(not different or abs(got - value) > 1e-9, f"{case}: {wrong}", hint=hint)
+            given = call(answer, first, second, hint="both are numbers of images")
+            got = number(given, hint="return one probability")
+            want, slips = _coin_slips(first, second)
+            slips = [(value, f"{case}: {wrong}", hint) for value, wrong, hint in slips]
+            name_slip(got, want, slips, tolerance=1e-9)
             expect(
                 0 <= got <= 1 + 1e-9,
                 f"{case}: {got:.3f} is no probability",
@@ -114,36 +108,53 @@ def coin_chance(answer: Any) -> str:
             expect(
                 abs(got - want) < 0.015,  # room for an answer that tosses many coins
                 f"for {case} you gave {got:.4f}",
-                hint="as uneven as this, or more so, to one side or to the other; if you toss "
+                hint="count splits as uneven as this or more so, to either side; if you toss "
                 "coins, toss for 10,000 rounds",
             )
     return "both sides, as uneven or more so"
 
 
-_AT_LEAST = "more uneven splits count as well, and this one is among them"
+def _coin_slips(first: int, second: int) -> tuple[float, Iterable[Slip]]:
+    """Return the correct probability, and the slips of `coin_chance`."""
+    n, more = first + second, max(first, second)
+    exact = math.comb(n, more) / 2**n
+    tail = sum(math.comb(n, k) for k in range(more, n + 1)) / 2**n
+    want = min(1.0, 2 * tail)
+    at_least = "more uneven splits count as well, and this one is among them"
+    return want, (
+        (tail, "you counted only one side", "the other network might have been ahead"),
+        (exact, "that is the probability of exactly this split", at_least),
+        (2 * exact, "that is the probability of exactly this split, on both sides", at_least),
+        (2 * (tail - exact), "the split itself is missing", at_least),
+        (1 - want, "that is the probability of a more even split", at_least),
+    )
 
 
-def _places(got: Any, total: int) -> list[int]:
-    """Return the places that an answer gives as list, tuple, array or tensor."""
+def _true(mask: Any) -> list[int]:
+    return mask.nonzero().flatten().tolist()
+
+
+def _indices(got: Any, total: int) -> list[int]:
+    """Return the indices that an answer gives as list, tuple, set, array or tensor."""
     import numpy as np
 
     if isinstance(got, set | frozenset):
         got = sorted(got)
-    if isinstance(got, tuple) and len(got) == 1:  # numpy.where and its like
+    if isinstance(got, tuple) and len(got) == 1:  # as numpy.where and torch.where return them
         got = got[0]
     try:
-        places = np.asarray(got)
+        array = np.asarray(got)
     except (TypeError, ValueError):
-        places = np.asarray("no numbers")
+        array = np.asarray("no numbers")
     expect(
-        places.dtype != bool,
-        "that is a mask, with one yes or no for each image",
-        hint="give the places where it says yes",
+        array.dtype != bool,
+        "that is a mask, with True or False for each image",
+        hint="return the indices where it is True",
     )
-    expect(places.ndim > 0, "the places are asked for, not one value", hint="give all places")
-    whole = places.size == 0 or np.issubdtype(places.dtype, np.integer)
-    expect(whole, "places are whole numbers", hint="count the images from 0")
-    found = [int(place) for place in places.flatten()]
-    inside = all(0 <= place < total for place in found)
-    expect(inside, f"of {total} images you gave the places {found}", hint="count from 0")
+    expect(array.ndim > 0, "expected indices, not one value", hint="return all indices")
+    whole = array.size == 0 or np.issubdtype(array.dtype, np.integer)
+    expect(whole, "indices are whole numbers", hint="count the images from 0")
+    found = [int(index) for index in array.flatten()]
+    inside = all(0 <= index < total for index in found)
+    expect(inside, f"for {total} images you gave the indices {found}", hint="count from 0")
     return found

@@ -1,8 +1,8 @@
-"""Checks of lesson 10's exercises: rates by layer, thawing step by step, as many steps for all."""
+"""Checks of lesson 10's exercises: rates by layer, gradual unfreezing, equal numbers of steps."""
 
 from typing import Any
 
-from tutorial_utils.checks.verdict import ask, exercise, expect, number
+from tutorial_utils.checks.verdict import call, exercise, expect, kind, number
 
 __all__ = ["rate_groups", "thaw", "fair_epochs"]
 
@@ -15,51 +15,51 @@ def rate_groups(answer: Any) -> str:
         layer.requires_grad_(False)
     hint = "backbone and head are networks, so each has `parameters()`; lr is a number"
     for lr in (1e-4, 3e-3):
-        got = ask(answer, backbone, head, lr, hint=hint)
+        got = call(answer, backbone, head, lr, hint=hint)
         rates = _rates(getattr(got, "param_groups", got))
         for name, tensor, wanted in _wanted(backbone, head, lr):
             given = rates.pop(id(tensor), [])
             if wanted is None:
-                expect(not given, f"{name} is frozen and stands in a group", hint=_ASK_GRAD)
+                expect(not given, f"{name} is frozen, but in a group", hint=_GRAD)
                 continue
-            expect(given, f"{name} is trainable and in no group", hint="it would never move")
+            expect(given, f"{name} is trainable, but in no group", hint="it would never move")
             expect(
                 len(given) == 1,
-                f"{name} stands in {len(given)} groups",
-                hint="a tensor is moved once in a step, so it has one rate: sort backbone and head",
+                f"{name} is in {len(given)} groups",
+                hint="a step moves a tensor once, so it has one rate: separate backbone and head",
             )
             expect(
                 abs(given[0] - wanted) < 1e-3 * wanted,
                 f"with lr {lr:g} {name} has the rate {given[0]:g}",
-                hint="lr for the pretrained backbone, ten times lr for the fresh head",
+                hint="lr for the pretrained backbone, ten times lr for the new head",
             )
-        expect(not rates, "a group holds tensors of neither part", hint=hint)
-    return "the fresh head takes steps ten times as long, and frozen tensors stay out"
+        expect(not rates, "a group contains tensors of neither part", hint=hint)
+    return "ten times the learning rate for the new head, and no frozen tensors"
 
 
 @exercise
 def thaw(answer: Any) -> str:
-    """Check a function (layers, stage) -> the values that are trainable after thawing."""
+    """Check a function (layers, stage) -> number of trainable values after unfreezing."""
     for stage in (1, 2, 0, 3, 1):
         layers, _ = _tiny()
         held = [layer for layer in layers if list(layer.parameters())]  # 3 of 6
-        for place, layer in enumerate(held):  # as an earlier stage may have left them
-            layer.requires_grad_(place == 0)
-        got = ask(answer, layers, stage, hint="layers is a Sequential, stage a number from 0 to 3")
-        open_now = [all(p.requires_grad for p in layer.parameters()) for layer in held]
-        half = [any(p.requires_grad for p in layer.parameters()) for layer in held]
-        expect(half == open_now, "a layer has its weight free and its bias not", hint=_BOTH)
-        wanted = [place >= 3 - stage for place in range(3)]
-        wrong, hint = _thawed_wrong(open_now, stage)
-        expect(open_now == wanted, wrong, hint=hint)
+        for index, layer in enumerate(held):  # as an earlier stage may have left them
+            layer.requires_grad_(index == 0)
+        got = call(answer, layers, stage, hint="layers is a Sequential, stage a number from 0 to 3")
+        trainable = [all(p.requires_grad for p in layer.parameters()) for layer in held]
+        partly = [any(p.requires_grad for p in layer.parameters()) for layer in held]
+        expect(partly == trainable, "a layer's weight is trainable and its bias is not", hint=_BOTH)
+        wanted = [index >= 3 - stage for index in range(3)]
+        wrong, hint = _stage_slip(trainable, stage)
+        expect(trainable == wanted, wrong, hint=hint)
         count = sum(p.numel() for p in layers.parameters() if p.requires_grad)
-        given = number(got, hint="return how many values are trainable then, a number")
+        given = number(got, hint="return the number of trainable values")
         expect(
             given == count,
-            f"in stage {stage} you return {given:g}, and {count} values are trainable",
+            f"in stage {stage} you returned {given:g}, but {count} values are trainable",
             hint="count values, not tensors, and only those with `requires_grad`",
         )
-    return "from the head's side to the image's, a layer a stage, and stage 0 frozen"
+    return "from the last layer to the first, one layer per stage, and stage 0 frozen"
 
 
 @exercise
@@ -68,29 +68,27 @@ def fair_epochs(answer: Any) -> str:
     cases = ((244, 32, 64), (64, 32, 20), (64, 32, 21), (24, 32, 64), (65, 32, 6), (100, 30, 9))
     for images, batch_size, steps in cases:
         hint = "images, batch_size and steps are whole numbers"
-        got = number(ask(answer, images, batch_size, steps, hint=hint), hint=hint)
+        got = number(call(answer, images, batch_size, steps, hint=hint), hint=hint)
         wanted = _up(steps, _up(images, batch_size))
-        said = f"{images} images, batches of {batch_size}, {steps} steps: {got:g} is"
-        expect(got == int(got), f"{said} no whole number", hint="no epoch is left half done")
+        case = f"{images} images, batches of {batch_size}, {steps} steps: {got:g} is"
+        expect(got == int(got), f"{case} no whole number", hint="every epoch is complete")
         each = _up(images, batch_size)
-        if got < wanted:
-            fewer = f"{said} too few, that makes {int(got) * each} steps"
-            expect(False, fewer, hint="round the epochs up")
+        fewer = f"{case} too few, that makes {int(got) * each} steps"
+        expect(got >= wanted, fewer, hint="round the epochs up")
         expect(
             got == wanted,
-            f"{said} too many, {wanted * each} steps are reached before",
+            f"{case} too many, {wanted} epochs already make {wanted * each} steps",
             hint="the last batch of an epoch may be shorter, and is a step too",
         )
     return "as many steps, however few the images"
 
 
-_ASK_GRAD = "ask every tensor for its `requires_grad`"
-_BOTH = (
-    "a layer's parameters are all its tensors: `layer.requires_grad_()` turns the switch of each"
-)
+_GRAD = "look at `requires_grad` of every tensor"
+_BOTH = "a layer has several parameters: `layer.requires_grad_()` sets `requires_grad` of each"
 
 
 def _up(above: int, below: int) -> int:
+    """Return a quotient, rounded up."""
     return -(-above // below)
 
 
@@ -108,7 +106,7 @@ def _tiny() -> tuple[Any, Any]:
 
 
 def _wanted(backbone: Any, head: Any, lr: float) -> list[tuple[str, Any, float | None]]:
-    """Return every tensor's name, itself, and the rate that it should have; None if frozen."""
+    """Return every tensor's name, itself, and its learning rate; None if frozen."""
     parts = (("backbone", backbone, lr), ("head", head, 10 * lr))
     return [
         (f"{part}.{name}", tensor, rate if tensor.requires_grad else None)
@@ -118,33 +116,34 @@ def _wanted(backbone: Any, head: Any, lr: float) -> list[tuple[str, Any, float |
 
 
 def _rates(groups: Any) -> dict[int, list[float]]:
-    """Return {id of a tensor: the rates of the groups that hold it}."""
+    """Return {id of a tensor: the rates of the groups that contain it}."""
     import torch
 
-    shape = "a list of dicts is asked for, each with `params` and `lr`, as Adam takes it"
-    right = isinstance(groups, list | tuple) and all(isinstance(one, dict) for one in groups)
-    expect(right and groups, f"that is a {type(groups).__name__} of other things", hint=shape)
+    shape = "return a list of dicts, each with `params` and `lr`, as Adam takes it"
+    listed = isinstance(groups, list | tuple) and all(isinstance(one, dict) for one in groups)
+    expect(listed and groups, f"expected groups, not {kind(groups)}", hint=shape)
     rates: dict[int, list[float]] = {}
     for group in groups:
         missing = [key for key in ("params", "lr") if key not in group]
         expect(not missing, f"a group has no {' and no '.join(missing)}", hint=shape)
-        held = group["params"]
-        held = [held] if isinstance(held, torch.Tensor) else list(held)
-        for tensor in held:
+        tensors = group["params"]
+        tensors = [tensors] if isinstance(tensors, torch.Tensor) else list(tensors)
+        for tensor in tensors:
             rates.setdefault(id(tensor), []).append(number(group["lr"], hint="lr is a number"))
     return rates
 
 
-def _thawed_wrong(free: list[bool], stage: int) -> tuple[str, str]:
-    """Return what is wrong with the layers that are free, and a hint."""
-    names = [str(place + 1) for place, is_free in enumerate(free) if is_free]
-    wrong = f"in stage {stage} of the 3 layers with parameters those free are {names or 'none'}"
+def _stage_slip(trainable: list[bool], stage: int) -> tuple[str, str]:
+    """Return what is wrong with the layers that are trainable, and a hint."""
+    numbers = [str(number) for number, can_move in enumerate(trainable, 1) if can_move]
+    which = ", ".join(numbers) or "none"
+    wrong = f"in stage {stage}, of the 3 layers with parameters these are trainable: {which}"
     if stage == 0:
-        hint = "at stage 0 all is frozen; and a list's [-0:] is the whole list"
-    elif sum(free) > stage:
-        hint = "freeze all of them first: an earlier stage may have left a layer free"
-    elif sum(free) < stage:
+        hint = "at stage 0 all layers are frozen; and a list's [-0:] is the whole list"
+    elif sum(trainable) > stage:
+        hint = "freeze all of them first: an earlier stage may have left a layer trainable"
+    elif sum(trainable) < stage:
         hint = "a layer without parameters (ReLU, pooling) is no stage: leave those out first"
     else:
-        hint = "begin at the end, beside the head"
+        hint = "begin at the end, next to the head"
     return wrong, hint

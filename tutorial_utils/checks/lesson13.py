@@ -8,13 +8,13 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tutorial_utils.checks.verdict import ask, exercise, expect, number
+from tutorial_utils.checks.verdict import call, compare, exercise, expect, name_slip, number
 
 __all__ = ["mean_interval", "best_of", "choose_rate"]
 
 SEEDS = ([0.93, 0.95, 0.94, 0.92], [0.5, 0.7], [0.81, 0.84, 0.79, 0.8, 0.83, 0.82, 0.85, 0.8])
 RUNS = ((1, 0.9, 153), (20, 0.94, 153), (100, 0.6, 50), (3, 0.5, 20))
-NEAR = 0.004  # what ten thousand rounds of tosses are surely within
+NEAR = 0.004  # ten thousand rounds of tosses are surely closer than this
 
 
 @exercise
@@ -24,7 +24,7 @@ def mean_interval(answer: Any) -> str:
 
     for values in SEEDS:
         n, mean = len(values), sum(values) / len(values)
-        got = ask(answer, list(values), hint="accuracies is a list of numbers, two or more")
+        got = call(answer, list(values), hint="accuracies is a list of two or more numbers")
         low, high = _ends(got)
         expect(low <= high, f"the lower end {low:.3f} comes second", hint="return low, high")
         middle, half = (low + high) / 2, (high - low) / 2
@@ -33,61 +33,57 @@ def mean_interval(answer: Any) -> str:
             f"the middle of your interval is {middle:.4f}, the mean of {values} is {mean:.4f}",
             hint="the interval reaches equally far to both sides of the mean",
         )
-        squares = sum((value - mean) ** 2 for value in values)
-        error = math.sqrt(squares / (n - 1) / n)
+        error = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1) / n)
         t = float(stats.t.ppf(0.975, n - 1))
-        for wrong, why in _slips(error, t, n):
-            expect(
-                abs(half - wrong) > 1e-6 or abs(half - t * error) <= 1e-6,
-                f"for {n} accuracies your interval is {half:.4f} to each side",
-                hint=why,
-            )
-        expect(
-            abs(half - t * error) < 1e-6,
-            f"for {n} accuracies your interval is {half:.4f} to each side, not {t * error:.4f}",
+        reach = f"for {n} accuracies your interval reaches {half:.4f} to each side"
+        compare(
+            half,
+            t * error,
+            [(width, reach, hint) for width, hint in _interval_slips(error, t, n)],
+            wrong=f"{reach}, not {t * error:.4f}",
             hint="t times the standard deviation (over n - 1), over the root of n",
+            tolerance=1e-6,
         )
-    return "t and the root of n: two seeds say little, eight say more"
+    return "t and the root of n: two seeds tell little, eight tell more"
 
 
 @exercise
 def best_of(answer: Any) -> str:
-    """Check a function (runs, accuracy, images) -> what the best shows on average, a fraction."""
+    """Check a function (runs, accuracy, images) -> mean accuracy of the best run, a fraction."""
     import torch
 
     hint = "return one fraction, the mean over many rounds"
     for runs, accuracy, images in RUNS:
         with torch.random.fork_rng(devices=[]):
             got, again = (
-                number(ask(answer, runs, accuracy, images, hint=hint), hint=hint) for _ in range(2)
+                number(call(answer, runs, accuracy, images, hint=hint), hint=hint) for _ in range(2)
             )
-        asked = f"best of {runs} runs worth {accuracy}, tested on {images} images"
+        case = f"best of {runs} runs with accuracy {accuracy}, tested on {images} images"
         expect(
             -NEAR <= got <= 1 + NEAR,
-            f"{asked}: {got:.4g} is no fraction",
-            hint="divide the right answers by the images of one run",
+            f"{case}: {got:.4g} is no fraction",
+            hint="divide the number correct by the images of one run",
         )
         expect(
             abs(got - again) < 2 * NEAR,
-            f"{asked}: called twice, your function says {got:.3f} and {again:.3f}",
+            f"{case}: two calls of your function returned {got:.3f} and {again:.3f}",
             hint="one round of tosses is luck again: take the mean of many rounds",
         )
-        right = _expected_best(runs, accuracy, images)
+        want = _expected_best(runs, accuracy, images)
         lowest = 1 - _expected_best(runs, 1 - accuracy, images)
-        for wrong, why in (
-            (accuracy, "that is what each run is worth; the best of them shows more"),
-            (lowest, "that is what the worst of them shows"),
-        ):
-            expect(
-                abs(got - wrong) > NEAR or abs(got - right) <= NEAR,
-                f"{asked}: {got:.3f} is not it",
-                hint=why,
-            )
-        expect(
-            abs(got - right) <= NEAR,
-            f"{asked}: {got:.3f} on average is not it, {right:.3f} is",
-            hint="toss for every run by itself, take the best of a round, then the mean of many "
+        wrong = f"{case}: {got:.3f} is wrong"
+        slips = (
+            (accuracy, wrong, "that is the accuracy of each run; the best of them shows more"),
+            (lowest, wrong, "that is what the worst of them shows"),
+        )
+        compare(
+            got,
+            want,
+            slips,
+            wrong=f"{wrong}, it is {want:.3f} on average",
+            hint="toss for every run separately, take the best of a round, then the mean of many "
             "rounds",
+            tolerance=NEAR,
         )
     return "the more runs you try, the more the best of them flatters"
 
@@ -95,44 +91,46 @@ def best_of(answer: Any) -> str:
 @exercise
 def choose_rate(answer: Any) -> str:
     """Check a function (table) -> the learning rate with the highest mean over its seeds."""
-    for rows, right, slips in _tables():
+    for rows, want, slips in _tables():
         given = _table(rows)
-        got = ask(answer, given.copy(), hint="table is a pandas DataFrame, a row a run")
+        got = call(answer, given.copy(), hint="table is a pandas DataFrame with a row for each run")
         got = number(got, hint="return one of the values of the column lr")
-        for wrong, why in slips.items():
-            expect(got != wrong, f"of {_rates(rows)} you took {wrong:g}", hint=why)
+        chosen = f"of {_rates(rows)} you chose {got:g}"
+        name_slip(got, want, [(value, chosen, hint) for value, hint in slips.items()])
         expect(
             got in set(given["lr"]),
-            f"{got:g} is none of the rates {_rates(rows)}",
-            hint="the rate is asked for, not its accuracy, and not the place of a row",
+            f"{chosen}, which is none of them",
+            hint="return the rate, not its accuracy and not the index of a row",
         )
         expect(
-            got == right,
-            f"of {_rates(rows)} you took {got:g}",
-            hint="group the runs by lr, take the mean of each, and the rate of the highest",
+            got == want,
+            chosen,
+            hint="group the runs by lr, take the mean of each group, and return the rate of the "
+            "highest",
         )
-    return "the mean decides, a lucky seed does not, and a rate that mostly fails is out"
+    return "the mean decides, not a lucky seed, and a rate that mostly fails is out"
 
 
 def _ends(got: Any) -> tuple[float, float]:
+    """Return the two ends of an interval; anything else is wrong."""
     hint = "return two numbers: low, high"
     try:
         parts = list(got)
     except TypeError:
         parts = []
-    expect(len(parts) == 2, f"two numbers are asked for, not {got!r:.60}", hint=hint)
+    expect(len(parts) == 2, f"expected two numbers, not {got!r:.60}", hint=hint)
     low, high = (number(part, hint=hint) for part in parts)
-    expect(math.isfinite(low) and math.isfinite(high), "not both are finite numbers", hint=hint)
+    expect(math.isfinite(low) and math.isfinite(high), "an end is not a finite number", hint=hint)
     return low, high
 
 
-def _slips(error: float, t: float, n: int) -> list[tuple[float, str]]:
-    """Return half widths that come of the usual slips, each with its hint."""
+def _interval_slips(error: float, t: float, n: int) -> list[tuple[float, str]]:
+    """Return the half widths that usual slips give, each with its hint."""
     from scipy import stats
 
     spread = error * math.sqrt(n)
     few = math.sqrt((n - 1) / n)
-    root = "that is how far single runs scatter; a mean of n varies less, by the root of n"
+    root = "that is how much single runs vary; a mean of n varies less, by the root of n"
     few_hint = "divide the sum of squares by n - 1: pandas and statistics.stdev do, numpy does not"
     return [
         (1.96 * error, "1.96 holds for many values; for a few take t with n - 1"),
@@ -155,19 +153,19 @@ def _expected_best(runs: int, accuracy: float, images: int) -> float:
 
 
 def _tables() -> list[tuple[dict[float, Sequence[float | None]], float, dict[float, str]]]:
-    """Return {lr: accuracies, None for a failed run}, the right rate, and {slip: hint}."""
-    lucky = "it has the best single run, and its mean is lower"
+    """Return {lr: accuracies, None for a failed run}, the best rate, and {slip: hint}."""
+    lucky = "it has the best single run, but its mean is lower"
     return [
         ({1e-4: (0.92, 0.93, 0.94, 0.93), 1e-3: (0.90, 0.96, 0.89, 0.91)}, 1e-4, {1e-3: lucky}),
         (
             {1e-3: (0.95, None, 0.94, 0.95), 1e-4: (0.90, 0.91, 0.90, 0.92)},
             1e-3,
-            {1e-4: "a failed run has no accuracy, which is not an accuracy of 0"},
+            {1e-4: "a failed run has no accuracy, which is different from an accuracy of 0"},
         ),
         (
             {1e-2: (None, None, None, 0.97), 1e-3: (0.93, 0.94, 0.92, 0.93)},
             1e-3,
-            {1e-2: "three of its four runs failed: what is left of it is one lucky seed"},
+            {1e-2: "three of its four runs failed: one lucky seed is left"},
         ),
         (
             {1e-3: (0.96, None, None, 0.96), 1e-4: (0.93, 0.93, 0.93, 0.93)},
@@ -183,6 +181,7 @@ def _tables() -> list[tuple[dict[float, Sequence[float | None]], float, dict[flo
 
 
 def _table(rows: dict[float, Sequence[float | None]]) -> Any:
+    """Return a table as `sweep` returns it, with a row for each run."""
     import pandas
 
     return pandas.DataFrame(
@@ -200,6 +199,7 @@ def _table(rows: dict[float, Sequence[float | None]]) -> Any:
 
 
 def _rates(rows: dict[float, Sequence[float | None]]) -> str:
+    """Return every rate with its accuracies in words."""
     return "; ".join(
         f"{lr:g}: {', '.join('failed' if s is None else f'{s:.2f}' for s in scores)}"
         for lr, scores in rows.items()

@@ -1,21 +1,25 @@
-"""What a check says, and the frame that every check is written in.
+"""The verdict of a check, and the helpers that every check is written with.
 
-A check is a function that is marked `@exercise`. It looks at the answer and calls `expect` for
-each thing that must hold, with what is wrong and a hint if it does not; it returns the sentence
-that a right answer earns. `ask` calls an answer that is a function.
+A check is a function decorated with `@exercise`. It looks at the answer and calls `expect` for
+each thing that must hold, with what is wrong and a hint in case it does not; it returns the
+sentence that a correct answer earns. `call` calls an answer that is a function, `number` and
+`truth` read what it returned, and `compare` names the usual slips.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-OPEN, WRONG, RIGHT = "open", "wrong", "right"
+OPEN, WRONG, CORRECT = "open", "wrong", "correct"
+AGAIN = "run your cell again, then this one"
+
+Slip = tuple[Any, str, str]  # the value that a slip gives, what is wrong, and a hint
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The outcome of a check: `state` is "open", "wrong" or "right", `text` says why."""
+    """The outcome of a check: `state` is "open", "wrong" or "correct", `text` is its reason."""
 
     state: str
     text: str
@@ -30,14 +34,14 @@ class _Unanswered(Exception):
 
 
 class _Wrong(Exception):
-    """The answer is not right; the text says why and gives a hint."""
+    """The answer is wrong; the text is the reason and a hint."""
 
 
 def exercise(check: Callable[..., str]) -> Callable[..., Verdict]:
     """Turn a function that looks at an answer into a check, which returns a `Verdict`.
 
-    A first argument that is None or `...` is an answer that has not been given. Whatever the
-    answer raises becomes a verdict too.
+    A first argument of None or `...` is an answer that has not been given. Whatever the answer
+    raises becomes a verdict too.
     """
 
     @functools.wraps(check)
@@ -45,31 +49,35 @@ def exercise(check: Callable[..., str]) -> Callable[..., Verdict]:
         try:
             if _is_stub(answer):
                 raise _Unanswered
-            return Verdict(RIGHT, f"right: {check(answer, *more, **options)}")
+            return Verdict(CORRECT, f"correct: {check(answer, *more, **options)}")
         except _Unanswered:
             return Verdict(OPEN, "not answered yet")
         except _Wrong as wrong:
             return Verdict(WRONG, f"not yet: {wrong}")
         except Exception as error:  # an answer may raise anything at all
-            kind = type(error).__name__
             return Verdict(
                 WRONG,
-                f"not yet: {kind}: {error}. Hint: your answer is of another kind than the "
-                f"exercise asks for ({_kind(answer)}), or its code stops half way",
+                f"not yet: {type(error).__name__}: {error}. Hint: your answer is {kind(answer)}: "
+                f"check that this is what the exercise asks for, and that its code runs to the end",
             )
 
     return wrapped
 
 
 def expect(holds: Any, wrong: str, *, hint: str) -> None:
-    """Go on if it holds; otherwise the verdict is "not yet", with these words."""
+    """Continue if it holds; otherwise the verdict is "not yet", with these words."""
     if not bool(holds):
         raise _Wrong(f"{wrong}. Hint: {hint}")
 
 
-def ask(answer: Callable, *arguments: Any, hint: str = "run your cell again, then this") -> Any:
+def expect_function(answer: Any, *, hint: str = AGAIN) -> None:
+    """Expect an answer that can be called."""
+    expect(callable(answer), f"expected a function, not {kind(answer)}", hint=hint)
+
+
+def call(answer: Callable, *arguments: Any, hint: str = AGAIN) -> Any:
     """Call an answer that is a function; None or `...` from it means that it is still the stub."""
-    expect(callable(answer), f"a function is asked for, not {_kind(answer)}", hint=hint)
+    expect_function(answer, hint=hint)
     try:
         got = answer(*arguments)
     except NotImplementedError:
@@ -91,22 +99,72 @@ def number(value: Any, *, hint: str) -> float:
         try:
             value = value.item()
         except (RuntimeError, ValueError):
-            expect(False, f"one number is asked for, not {_kind(value)}", hint=hint)
+            expect(False, f"expected one number, not {kind(value)}", hint=hint)
     good = isinstance(value, int | float) and not isinstance(value, bool)
-    expect(good, f"a number is asked for, not {_kind(value)}", hint=hint)
+    expect(good, f"expected a number, not {kind(value)}", hint=hint)
     return float(value)
+
+
+def truth(value: Any, *, hint: str) -> bool:
+    """Return True or False, also from a tensor or an array; anything else is wrong."""
+    value = value.item() if getattr(value, "shape", None) == () else value
+    expect(isinstance(value, bool), f"expected True or False, not {kind(value)}", hint=hint)
+    return value
+
+
+def compare(
+    got: Any,
+    want: Any,
+    slips: Iterable[Slip] = (),
+    *,
+    wrong: str,
+    hint: str,
+    tolerance: float = 0,
+) -> None:
+    """Expect the correct value; if it is that of a usual slip, name the slip.
+
+    Args:
+        got: the answer's value: a number, a list or a tensor.
+        want: the correct value.
+        slips: what usual slips give, the first that fits is named. One that gives the correct
+            value here is passed over.
+        wrong: what is wrong if no slip fits, and
+        hint: the hint for it.
+        tolerance: largest difference of values that count as the same; 0 for equal ones.
+    """
+    name_slip(got, want, slips, tolerance=tolerance)
+    expect(same(got, want, tolerance), wrong, hint=hint)
+
+
+def name_slip(got: Any, want: Any, slips: Iterable[Slip], *, tolerance: float = 0) -> None:
+    """Reject a value that is wrong and equals that of a usual slip, with what is wrong about it."""
+    if not same(got, want, tolerance):
+        for value, wrong, hint in slips:
+            expect(not same(got, value, tolerance), wrong, hint=hint)
+
+
+def same(first: Any, second: Any, tolerance: float = 0) -> bool:
+    """Return whether two numbers, lists or tensors (with a tolerance only) agree."""
+    if not tolerance:
+        return first == second
+    if getattr(first, "shape", ()) != getattr(second, "shape", ()):
+        return False
+    if hasattr(first, "double"):
+        return bool(((first.double() - second.double()).abs() <= tolerance).all())
+    return abs(first - second) <= tolerance
+
+
+def kind(value: Any) -> str:
+    """Return a value's type, with its shape if it has one, in words."""
+    shape = getattr(value, "shape", None)
+    name = f"a value of type {type(value).__name__}"
+    return name if shape is None else f"{name} and shape {tuple(shape)}"
 
 
 def _is_stub(value: Any) -> bool:
     return value is None or value is ...
 
 
-def _kind(value: Any) -> str:
-    shape = getattr(value, "shape", None)
-    name = type(value).__name__
-    return f"a {name} of shape {tuple(shape)}" if shape is not None else f"a {name}"
-
-
 def _short(value: Any) -> str:
     shown = " ".join(repr(value).split())
-    return shown if len(shown) <= 40 else _kind(value)
+    return shown if len(shown) <= 40 else kind(value)
