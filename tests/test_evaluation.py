@@ -1,7 +1,6 @@
-"""Tests of `tutorial_utils.evaluation`: predictions, confusion, mistakes, intervals."""
+"""Tests of `tutorial_utils.evaluation`: predictions, confusion, McNemar, calibration, folds."""
 
 import math
-import re
 
 import numpy
 import pytest
@@ -168,156 +167,23 @@ def test_count_must_be_a_whole_number(count):
         evaluation.worst(four(), count=count)
 
 
-# Intervals
+# mcnemar and calibration
 
 
-def test_the_interval_of_the_post():
-    low, high = evaluation.interval(139, 153)
-    assert (round(low, 3), round(high, 3)) == (0.852, 0.945)
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_the_interval_is_wilsons(counts):
-    correct, total = counts
-    low, high = evaluation.interval(correct, total)
-    z, p = 1.959963984540054, correct / total
-    middle = (p + z**2 / (2 * total)) / (1 + z**2 / total)
-    half = z / (1 + z**2 / total) * math.sqrt(p * (1 - p) / total + z**2 / (4 * total**2))
-    assert low == pytest.approx(max(0, middle - half), abs=1e-9)
-    assert high == pytest.approx(min(1, middle + half), abs=1e-9)
-    assert 0 <= low <= p <= high <= 1
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 50), st.floats(0.5, 0.98))
-def test_more_images_are_surer_and_a_higher_level_wider(correct, level):
-    def width(correct, total, level):
-        low, high = evaluation.interval(correct, total, level=level)
-        return high - low
-
-    assert width(correct, 50, level) > width(4 * correct, 200, level)
-    assert width(correct, 50, level) < width(correct, 50, level + 0.01)
-
-
-@pytest.mark.parametrize(
-    ("correct", "total", "message"),
-    [
-        (0, 0, "total must be a whole number from 1, not 0"),
-        (3, 2, "correct must be at most total, not 3 of 2"),
-        (-1, 2, "correct must be a whole number from 0, not -1"),
-        (1.0, 2, "correct must be a whole number from 0, not 1.0"),
-        (1, "2", "total must be a whole number from 1, not '2'"),
-        (True, 2, "correct must be a whole number from 0, not True"),
-    ],
-)
-def test_counts_that_are_not_possible(correct, total, message):
-    with pytest.raises(ValueError, match=message):
-        evaluation.interval(correct, total)
-    with pytest.raises(ValueError, match=message):
-        evaluation.describe(correct, total)
-
-
-@pytest.mark.parametrize("level", [0, 1, 95, -0.5, math.nan, "0.95", True])
-def test_level_is_between_0_and_1(level):
-    message = f"level must be a number between 0 and 1, e.g. 0.95, not {level!r}"
-    with pytest.raises(ValueError, match=re.escape(message)):
-        evaluation.interval(1, 2, level=level)
-
-
-def test_numpy_counts_are_whole_numbers():
-    assert evaluation.interval(numpy.int64(1), numpy.int32(2)) == evaluation.interval(1, 2)
-
-
-def test_describe():
-    assert evaluation.describe(140, 153) == "0.915 (140/153), 95% interval 0.860 to 0.950"
-    assert "99.5% interval" in evaluation.describe(140, 153, level=0.995)
-
-
-def test_mean_and_range():
-    assert evaluation.mean_and_range([0.9, 0.8, 1]) == pytest.approx((0.9, 0.8, 1.0))
-    assert evaluation.mean_and_range(v for v in (1, 3)).mean == 2.0
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.floats(-1e6, 1e6), min_size=1))
-def test_the_mean_is_within_the_range(values):
-    found = evaluation.mean_and_range(values)
-    assert found.low <= found.mean + 1e-9 and found.mean <= found.high + 1e-9
-
-
-@pytest.mark.parametrize("values", [[0.5, math.nan], [math.inf], ["0.5"], [None]])
-def test_values_must_be_finite_numbers(values):
-    with pytest.raises(ValueError, match="values must be finite numbers, not"):
-        evaluation.mean_and_range(values)
-
-
-def test_no_values():
-    with pytest.raises(ValueError, match="there are no values"):
-        evaluation.mean_and_range([])
-
-
-def sure_of(rights: list[bool], probability: float) -> evaluation.Predictions:
-    """Two classes; each prediction is for class 0 with this probability."""
+def confident(correct: list[bool], probability: float) -> Predictions:
+    """Return predictions of class 0 with this probability, correct or not."""
     logit = math.log(probability / (1 - probability))
-    logits = torch.tensor([[logit, 0.0]] * len(rights))
-    return evaluation.Predictions(logits, torch.tensor([0 if right else 1 for right in rights]))
-
-
-def test_the_bootstrap_agrees_with_wilson_on_an_accuracy():
-    rights = [True] * 140 + [False] * 13
-    low, high = evaluation.bootstrap(rights)
-    expected = evaluation.interval(140, 153)
-    assert low == pytest.approx(expected[0], abs=0.02)
-    assert high == pytest.approx(expected[1], abs=0.02)
-    assert low < 140 / 153 < high
-
-
-def test_the_bootstrap_holds_the_true_mean_about_as_often_as_it_says():
-    drawn = numpy.random.default_rng(1).normal(3.0, 1.0, size=(120, 60))
-    held = 0
-    for sample in drawn:
-        low, high = evaluation.bootstrap(sample, draws=400)
-        held += low <= 3.0 <= high
-    assert 0.85 * 120 <= held <= 119
-
-
-def test_the_bootstrap_depends_on_its_seed_alone():
-    values = torch.rand(40, generator=torch.Generator().manual_seed(0))
-    state = numpy.random.get_state()[1].copy()
-    assert evaluation.bootstrap(values, draws=300) == evaluation.bootstrap(values, draws=300)
-    assert evaluation.bootstrap(values, draws=300) != evaluation.bootstrap(
-        values, draws=300, seed=1
-    )
-    assert (numpy.random.get_state()[1] == state).all()
-
-
-def test_the_bootstrap_of_equal_values_is_that_value():
-    assert evaluation.bootstrap([1.0] * 5) == (1.0, 1.0)
-
-
-@pytest.mark.parametrize(
-    ("values", "options", "said"),
-    [
-        ([1.0], {}, "at least two values, not 1"),
-        ([1.0, float("nan")], {}, "finite numbers"),
-        ([0.0, 1.0], {"level": 95}, "between 0 and 1"),
-        ([0.0, 1.0], {"draws": 10}, "draws must be a whole number from 100"),
-        ([0.0, 1.0], {"seed": -1}, "seed must be a whole number from 0"),
-    ],
-)
-def test_a_bootstrap_that_cannot_be_says_why(values, options, said):
-    with pytest.raises(ValueError, match=said):
-        evaluation.bootstrap(values, **options)
+    logits = torch.tensor([[logit, 0.0]] * len(correct))
+    return Predictions(logits, torch.tensor([0 if right else 1 for right in correct]))
 
 
 def test_mcnemar_counts_the_four_cases_and_tests_the_uneven_ones():
-    first = sure_of([True] * 6 + [True] * 9 + [False] * 1 + [False] * 2, 0.8)
-    second = sure_of([True] * 6 + [False] * 9 + [True] * 1 + [False] * 2, 0.7)
-    # The labels say who is right here, so the second gets the first's labels and other logits.
+    first = confident([True] * 6 + [True] * 9 + [False] * 1 + [False] * 2, 0.8)
+    second = confident([True] * 6 + [False] * 9 + [True] * 1 + [False] * 2, 0.7)
+    # Give the second the first's labels, with its logits flipped where the labels differed.
     flipped = torch.where((second.labels != first.labels)[:, None], second.logits.flip(1), 0.0)
     kept = torch.where((second.labels == first.labels)[:, None], second.logits, 0.0)
-    second = evaluation.Predictions(flipped + kept, first.labels)
+    second = Predictions(flipped + kept, first.labels)
     found = evaluation.mcnemar(first, second)
     assert found[:4] == (6, 9, 1, 2)
     # Twice the tail of a fair coin: (C(10, 0) + C(10, 1)) / 2**10 * 2.
@@ -326,17 +192,17 @@ def test_mcnemar_counts_the_four_cases_and_tests_the_uneven_ones():
 
 
 def test_mcnemar_of_a_network_with_itself():
-    same = sure_of([True, False, True], 0.9)
+    same = confident([True, False, True], 0.9)
     assert evaluation.mcnemar(same, same) == (2, 0, 0, 1, 1.0)
 
 
 def test_mcnemar_needs_the_same_images():
     with pytest.raises(ValueError, match="labels of the two predictions .2 and 2. differ"):
-        evaluation.mcnemar(sure_of([True, True], 0.9), sure_of([True, False], 0.9))
+        evaluation.mcnemar(confident([True, True], 0.9), confident([True, False], 0.9))
 
 
 def test_calibration_of_a_calibrated_network():
-    found = evaluation.calibration(sure_of([True] * 8 + [False] * 2, 0.8), bins=4)
+    found = evaluation.calibration(confident([True] * 8 + [False] * 2, 0.8), bins=4)
     assert found.error == pytest.approx(0.0, abs=1e-6)
     assert found.counts.tolist() == [0, 0, 0, 10]
     assert found.accuracy[3] == pytest.approx(0.8)
@@ -344,24 +210,25 @@ def test_calibration_of_a_calibrated_network():
 
 
 def test_calibration_of_an_overconfident_network():
-    found = evaluation.calibration(sure_of([True, False, False, False, False], 0.95), bins=5)
+    found = evaluation.calibration(confident([True, False, False, False, False], 0.95), bins=5)
     assert found.error == pytest.approx(0.75, abs=1e-6)
     assert found.counts.tolist() == [0, 0, 0, 0, 5]
     assert len(found.edges) == 6
 
 
 def test_calibration_weighs_its_bins_by_their_images():
-    half, full = sure_of([True, False, False, False], 0.55), sure_of([True] * 12, 0.99)
-    both = evaluation.Predictions(
-        torch.cat([half.logits, full.logits]), torch.cat([half.labels, full.labels])
-    )
+    half, full = confident([True, False, False, False], 0.55), confident([True] * 12, 0.99)
+    both = Predictions(torch.cat([half.logits, full.logits]), torch.cat([half.labels, full.labels]))
     expected = (4 * abs(0.25 - 0.55) + 12 * abs(1 - 0.99)) / 16
     assert evaluation.calibration(both).error == pytest.approx(expected, abs=1e-6)
 
 
 def test_calibration_counts_a_probability_of_one():
-    certain = evaluation.Predictions(torch.tensor([[200.0, 0.0]]), torch.tensor([0]))
+    certain = Predictions(torch.tensor([[200.0, 0.0]]), torch.tensor([0]))
     assert evaluation.calibration(certain).counts[-1] == 1
+
+
+# cross_validate
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Tests of `tutorial_utils.training`: the loop, stopping, arguments, `evaluate`."""
+"""Tests of `tutorial_utils.training`: the loop, stopping, arguments, precision, `evaluate`."""
 
 import math
 import re
@@ -317,19 +317,6 @@ def test_a_loader_with_its_own_generator_raises():
         run(train=own)
 
 
-def test_too_few_outputs():
-    with pytest.raises(
-        ValueError, match="has the label 1, and the network has logits for 1 classes"
-    ):
-        run(head(classes=1))
-
-
-def test_outputs_of_another_shape():
-    network = nn.Sequential(head(), nn.Unflatten(1, (2, 1)))
-    with pytest.raises(ValueError, match=r"must be \(N, K\), not \(5, 2, 1\)"):
-        run(network)
-
-
 def test_resume_needs_a_folder():
     with pytest.raises(ValueError, match="give checkpoint=FOLDER"):
         run(resume=True)
@@ -359,17 +346,7 @@ def test_evaluate_is_the_mean_over_images_whatever_the_batches(count, batch_size
     assert score.loss == pytest.approx(loss, rel=1e-5)
 
 
-def test_evaluate_turns_dropout_off_and_keeps_no_gradient():
-    network = head().train()
-    seen = []
-
-    def forward(x):
-        seen.append((network[2].training, torch.is_inference_mode_enabled()))
-        return network[3](network[2](network[1](network[0](x))))
-
-    network.forward = forward
-    training.evaluate(network, loader())
-    assert set(seen) == {(False, True)} and network.training
+# Precision and memory
 
 
 def test_mixed_precision_trains_and_stays_close():
