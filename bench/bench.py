@@ -35,6 +35,7 @@ POST_EPOCHS = {"alexnet": 2, "vgg16": 1}
 CODE = (
     "_support/fast_pass",
     "_support/feature_files",
+    "_support/precision",
     "data",
     "features",
     "models",
