@@ -18,6 +18,8 @@ from torchvision.transforms import v2
 
 from tutorial_utils._support import files, folders, image_files, image_sources
 from tutorial_utils._support.arguments import check_choice, check_share, check_whole
+from tutorial_utils._support.cache import cache_dir as cache_dir
+from tutorial_utils._support.cache import get_or_create as get_or_create
 from tutorial_utils._support.image_files import open_image as open_image
 from tutorial_utils._support.image_files import read_image as read_image
 from tutorial_utils._support.image_sources import SOURCES as SOURCES
