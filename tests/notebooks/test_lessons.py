@@ -28,7 +28,7 @@ def short(path: Path, **more) -> dict:
 @pytest.mark.any_images
 @every_lesson
 def test_papermill_runs_it_from_the_root(path, tmp_path, monkeypatch):
-    # On the real photographs where they are (in CI); nbval below always takes the drawn ones.
+    # With the photographs where they are (in CI); nbval below always takes synthetic images.
     images = "folder" if os.environ.get("ANTS_BEES_DIR") else "synthetic"
     monkeypatch.chdir(ROOT)
     row = lessons.run_notebook(path, tmp_path / path.name, short(path, source=images))
@@ -39,8 +39,8 @@ def test_papermill_runs_it_from_the_root(path, tmp_path, monkeypatch):
 
 
 @every_lesson
-def test_nbval_agrees_with_the_kept_outputs(path, tmp_path):
-    # The same cells and kept outputs, with the short parameters put in; run in its own folder.
+def test_nbval_agrees_with_the_stored_outputs(path, tmp_path):
+    # The same cells and stored outputs, with short parameters, run in its own folder.
     copy = tmp_path / path.name
     papermill.execute_notebook(path, copy, short(path), prepare_only=True, progress_bar=False)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-ra"]
@@ -53,7 +53,7 @@ def test_nbval_agrees_with_the_kept_outputs(path, tmp_path):
             capture_output=True,
             text=True,
         )
-        if "Kernel died before replying" not in done.stdout:  # its port was taken: see `runner`
+        if "Kernel died before replying" not in done.stdout:  # its port was taken, see `batch.runner`
             break
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert " passed" in done.stdout and "skipped" not in done.stdout.splitlines()[-1]
@@ -62,13 +62,13 @@ def test_nbval_agrees_with_the_kept_outputs(path, tmp_path):
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("epochs", 0, "epochs must be a whole number from 1 to 1000, got 0"),
-        ("lr", "abc", "lr must be a number above 0 and at most 1, got 'abc'"),
-        ("batch_size", -1, "batch_size must be a whole number from 1 to 1024, got -1"),
+        ("epochs", 0, "epochs must be a whole number from 1 to 1000, not 0"),
+        ("lr", "abc", "lr must be a number above 0 and at most 1, not 'abc'"),
+        ("batch_size", -1, "batch_size must be a whole number from 1 to 1024, not -1"),
         ("epoch", 3, "unknown parameter 'epoch'"),
-        ("arch", "resnet", "arch must be one of alexnet, vgg16, got 'resnet'"),
+        ("arch", "resnet", "unknown arch 'resnet'; allowed: alexnet, vgg16"),
         ("source", "nowhere", "source must be one of auto, folder, cache, download, synthetic"),
-        ("weights", "best", "weights must be one of auto, imagenet, demo, none, got 'best'"),
+        ("weights", "best", "unknown weights 'best'; allowed: auto, imagenet, demo, none"),
     ],
 )
 def test_a_bad_parameter_stops_a_lesson_before_any_work(name, value, said, tmp_path):

@@ -30,8 +30,8 @@ NAMES = [
 ]
 # How learners are talked to: no hype, no haste.
 HYPE = re.compile(r"\b(amazing|awesome|incredible|simply|obviously|powerful|magic|easy)\b", re.I)
-# Folders of one machine, in prose or in a kept output. Written in two parts, so that this file
-# does not find itself.
+# Folders of one machine, in prose or in a stored output. Written in two parts, so that this file
+# does not match itself.
 MACHINE = re.compile("/(?:work|root|home|farm|Users|tmp)" + r"/\w")
 
 every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
@@ -184,7 +184,7 @@ def test_prose_has_no_hype(path):
 
 
 @every_lesson
-def test_outputs_are_kept_whole_and_clean(path):
+def test_stored_outputs_are_whole_and_clean(path):
     book = read(path)
     code = [cell for cell in book.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code), "a cell was not run: make notebooks"
