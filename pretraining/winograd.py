@@ -1,14 +1,14 @@
 """Convolution with fewer multiplications, by Winograd's minimal filtering: to pretrain on a CPU.
 
 A convolution of stride 1 is cut into tiles. Each tile of the input and each kernel is transformed,
-the two are multiplied number by number, summed over the channels, and transformed back: 36
-multiplications for the 16 results of a 3x3 kernel, where the plain way takes 144; 64 in place of
-400 with 5x5. The sum over channels becomes one matrix product a place, which is what a CPU does
-best. The results agree with the plain way up to rounding.
+the two are multiplied element by element, summed over the channels, and transformed back: 36
+multiplications for the 16 results of a 3x3 kernel instead of 144, and 64 instead of 400 for 5x5.
+The sum over channels becomes one matrix product per element of a tile. The results equal those of
+direct convolution up to rounding.
 
 In 16 bits that rounding would be too coarse. There torch convolves, and on small maps only the
-gradient of the weight is computed otherwise: one matrix product for each place of the kernel, which
-is up to five times faster there than torch's own (3x3, 512 channels, 4x4 pixels, on AMX).
+gradient of the weight is computed differently: one matrix product per element of the kernel, which
+is up to five times faster than torch's own (3x3, 512 channels, 4x4 pixels, on AMX).
 
 Source: Lavin and Gray, "Fast algorithms for convolutional neural networks" (2015):
 https://arxiv.org/abs/1509.09308
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 TILE = 4  # results of a tile, in each direction
-SMALL = 12  # pixels of a map's side up to which torch's gradient in 16 bits is the slower one
+SMALL = 12  # pixels of a map's side up to which torch's gradient in 16 bits is slower
 POINTS = (0, 1, -1, 2, -2, Fraction(1, 2), Fraction(-1, 2))  # small numbers round least
 
 
@@ -69,15 +69,15 @@ def _polynomial(roots: tuple | list) -> Tensor:
 
 @functools.cache
 def _square(kernel: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the same for both directions at once: (16, n*n), (n*n, k*k), (n*n, n*n) of float32."""
+    """Return the matrices for both directions: (16, n*n), (n*n, k*k), (n*n, n*n) of float32."""
     return tuple(torch.kron(one, one).float() for one in transforms(kernel))
 
 
 class Conv2d(nn.Conv2d):
-    """torch's convolution, computed by tiles where that pays: in training, on a CPU.
+    """torch's convolution, computed by tiles where that is faster: in training, on a CPU.
 
     Parameters, names, shapes and results are those of `nn.Conv2d`, results up to rounding (1e-4
-    of the largest with float32). Kernels of 3 and 5, stride 1; anything else is left to torch. In
+    of the largest with float32). Kernels of 3 and 5 with stride 1; torch computes all others. In
     mixed precision the results are torch's own, and gradients agree up to its rounding.
     """
 
@@ -98,11 +98,11 @@ class Conv2d(nn.Conv2d):
 
 
 class _Shifted(torch.autograd.Function):
-    """torch's convolution in 16 bits; the weight's gradient is one matrix product a place."""
+    """torch's convolution in 16 bits; the weight's gradient by one matrix product per element."""
 
     @staticmethod
     def forward(ctx, images: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
-        """Convolve."""
+        """Return the convolution (N, out, H', W')."""
         dtype = torch.get_autocast_dtype("cpu")
         images, weight = images.to(dtype), weight.to(dtype)
         ctx.save_for_backward(images, weight)
@@ -119,12 +119,12 @@ class _Shifted(torch.autograd.Function):
         high, wide = gradient.shape[-2:]
         flat = gradient.permute(0, 2, 3, 1).reshape(-1, len(weight))  # (N*H'*W', out)
         padded = functional.pad(images.permute(0, 2, 3, 1), (0, 0, edge, edge, edge, edge))
-        places = [
+        products = [
             padded[:, i : i + high, j : j + wide].reshape(len(flat), -1).T @ flat  # (in, out)
             for i in range(kernel)
             for j in range(kernel)
         ]
-        of_weight = torch.stack(places).view(kernel, kernel, -1, len(weight)).permute(3, 2, 0, 1)
+        of_weight = torch.stack(products).view(kernel, kernel, -1, len(weight)).permute(3, 2, 0, 1)
         of_bias = flat.sum(0, dtype=torch.float32) if ctx.needs_input_grad[2] else None
         if not ctx.needs_input_grad[0]:
             return None, of_weight.float(), of_bias, None
@@ -140,7 +140,7 @@ class _Tiled(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, images: Tensor, weight: Tensor, bias: Tensor | None, padding: int) -> Tensor:
-        """Convolve."""
+        """Return the convolution (N, out, H', W')."""
         kernel = weight.shape[-1]
         back, change, image = _square(kernel)
         count, channels, high, wide = images.shape
@@ -185,7 +185,7 @@ class _Tiled(torch.autograd.Function):
             return None, of_weight, of_bias, None
         spread = image.T @ torch.bmm(flat, kernels.mT).view(n * n, -1)
         spread = spread.view(n, n, count, rows, columns, channels).permute(2, 3, 0, 4, 1, 5)
-        # Tiles overlap by `over`: what lies past a tile's end belongs to the next one's beginning.
+        # Tiles overlap by `over`: the values past a tile's end belong to the next one's start.
         whole = spread.new_zeros(count, rows + 1, TILE, columns + 1, TILE, channels)
         whole[:, :-1, :, :-1] = spread[:, :, :TILE, :, :TILE]
         whole[:, 1:, :over, :-1] += spread[:, :, TILE:, :, :TILE]

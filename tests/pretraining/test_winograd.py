@@ -72,7 +72,7 @@ def test_the_transforms_slide_a_kernel_along_numbers(kernel):
 
 
 def used(monkeypatch, layer: nn.Conv2d, images: torch.Tensor) -> bool:
-    """Tell whether a layer computes by tiles."""
+    """Return whether a layer computes by tiles."""
     calls = []
     real = winograd._Tiled.apply
     monkeypatch.setattr(winograd._Tiled, "apply", lambda *a: calls.append(1) or real(*a))
