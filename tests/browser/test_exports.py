@@ -7,7 +7,7 @@ import pytest
 
 from tutorial_utils.batch import lessons
 
-LESSONS = lessons.lessons()
+LESSONS = lessons.find_lessons()
 
 
 @pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)

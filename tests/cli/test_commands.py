@@ -1,66 +1,124 @@
-"""Every command that the README and the lessons show is one that the package understands."""
+"""Tests of `cli.commands`: what each command prints, writes and deletes."""
 
-import json
-import re
-import shlex
 from pathlib import Path
 
-import papermill
 import pytest
 
-from tutorial_utils.batch import sweeps
-from tutorial_utils.cli import main as main_module
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tutorial_utils._support import cache
+from tutorial_utils.cli.main import main
 
 
-def texts() -> list[str]:
-    """Return what the README and the lessons say, their code left out."""
-    books = [*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "notebooks/solutions").glob("*.ipynb")]
-    cells = [cell for book in books for cell in json.loads(book.read_text("utf-8"))["cells"]]
-    prose = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
-    return [(ROOT / "README.md").read_text("utf-8"), *prose]
+def write_images(folder: Path) -> None:
+    from tutorial_utils import synthetic
+
+    synthetic.write(folder, train={"ants": 2, "bees": 2}, val={"ants": 1, "bees": 1}, seed=0)
 
 
-def commands() -> list[str]:
-    """Return the commands that stand in blocks of shell, or in a sentence between backticks."""
-    found = set()
-    for text in texts():
-        for block in re.findall(r"^```(?:bash|sh)\n(.*?)^```", text, re.M | re.S):
-            found |= set(block.replace("\\\n", " ").splitlines())
-        prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
-        found |= {" ".join(code.split()) for code in re.findall(r"`([^`]+)`", prose)}
-    starts = ("python -m tutorial_utils ", "papermill ")
-    found = {line.partition("#")[0].strip() for line in found if line.startswith(starts)}
-    return sorted(line for line in found if ", " not in line)  # that is a list of commands
+def test_doctor_prints_what_is_there(capsys, monkeypatch, tmp_path):
+    write_images(tmp_path / "set")
+    monkeypatch.setenv("ANTS_BEES_DIR", str(tmp_path / "set"))
+    assert main(["doctor"]) == 0
+    printed = capsys.readouterr().out
+    for part in ("torch 2.", "device:", "network: none, TUTORIAL_OFFLINE", "weights: demo"):
+        assert part in printed
 
 
-def declared(notebook: str) -> set[str]:
-    return set(papermill.inspect_notebook(str(ROOT / notebook)))
+def test_fetch_prints_what_it_could_not_download(capsys, monkeypatch, tmp_path):
+    write_images(tmp_path / "set")
+    monkeypatch.setenv("ANTS_BEES_DIR", str(tmp_path / "set"))
+    assert main(["fetch"]) == 0
+    assert "not everything could be downloaded" in capsys.readouterr().out
 
 
-def test_commands_are_found():
-    assert len(commands()) >= 13
-    assert sum(line.startswith("papermill") for line in commands()) >= 3
+def test_draw_writes_images_and_prints_how_to_use_them(capsys, monkeypatch, tmp_path):
+    from tutorial_utils import synthetic
+
+    write = synthetic.write
+    few = {"train": {"ants": 2, "bees": 1}, "val": {"ants": 1, "bees": 1}}
+    monkeypatch.setattr(synthetic, "write", lambda folder, **more: write(folder, **few, **more))
+    assert main(["draw", str(tmp_path / "set"), "--seed", "3"]) == 0
+    printed = capsys.readouterr()
+    assert f"ANTS_BEES_DIR={tmp_path / 'set'}" in printed.out
+    assert "5/5 [" in printed.err, "the progress bar ends at the number of images"
+    assert len(list((tmp_path / "set" / "train").rglob("*.jpg"))) == 3
 
 
-@pytest.mark.parametrize("line", commands())
-def test_a_command_that_is_shown_is_understood(line):
-    words = shlex.split(line)
-    if words[0] == "papermill":
-        at = [place for place, word in enumerate(words) if word == "-p"]
-        assert {words[place + 1] for place in at} <= declared(words[1])
-        assert len(words) == 3 + 3 * len(at), "papermill takes NOTEBOOK OUT and -p NAME VALUE"
-        return
-    options = main_module._parser().parse_args(words[3:])
-    if options.run is main_module._sweep:
-        names = dict(map(main_module._split, options.parameters))
-        assert names.keys() <= declared(options.notebook)
-        assert all(sweeps.read_values(values) for values in names.values())
-    elif options.run is main_module._lessons:
-        known = set().union(*(declared(f"notebooks/{p.name}") for p in lessons()))
-        assert {main_module._pair(text)[0] for text in options.parameters} <= known
+def test_draw_leaves_a_folder_in_use_as_it_is(capsys, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    assert main(["draw", str(tmp_path)]) == 1
+    assert "is not empty; choose a new folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def lessons() -> list[Path]:
-    return sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+def test_draw_takes_a_tilde_for_the_home_folder(capsys, monkeypatch, tmp_path):
+    from tutorial_utils import synthetic
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    folders = []
+    monkeypatch.setattr(synthetic, "write", lambda folder, **more: folders.append(folder))
+    assert main(["draw", "~/set"]) == 0
+    assert folders == [tmp_path / "set"]
+
+
+@pytest.fixture
+def full_cache(tmp_path, monkeypatch) -> Path:
+    """Return a cache with images, features, a sweep's results and a kit's lessons."""
+    monkeypatch.setenv("ANTS_BEES_CACHE", str(tmp_path / "cache"))
+    sizes = {"features-12ab": 2, "kit-34cd": 4, "sweep-drawn": 1, "synthetic-2": 3}
+    for name, size in sizes.items():
+        (tmp_path / "cache" / name).mkdir(parents=True)
+        (tmp_path / "cache" / name / "file").write_bytes(bytes(size * 1_000_000))
+    return tmp_path / "cache"
+
+
+def test_cache_lists_what_it_holds(full_cache, capsys):
+    assert main(["cache"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "       2.0 MB  features-12ab"
+    assert lines[-1] == f"      10.0 MB  in all, in {full_cache}"
+
+
+def test_clear_deletes_and_names_the_features_only(full_cache, capsys):
+    assert main(["cache", "--clear"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["       2.0 MB  features-12ab  deleted", "freed 2.0 MB"]
+    assert [name for name, _ in cache.entries()] == ["kit-34cd", "sweep-drawn", "synthetic-2"]
+
+
+def test_clear_all_names_everything_that_it_deletes(full_cache, capsys):
+    names = [name for name, _ in cache.entries()]
+    assert main(["cache", "--clear", "--all"]) == 0
+    printed = capsys.readouterr().out
+    assert [line.split()[2] for line in printed.splitlines() if "deleted" in line] == names
+    assert "freed 10.0 MB" in printed
+    assert cache.entries() == []
+
+
+def test_clear_prints_what_another_process_uses(full_cache, capsys):
+    with cache.locked("synthetic-2"):
+        assert main(["cache", "--clear", "--all"]) == 0
+    printed = capsys.readouterr().out
+    assert "synthetic-2 was not deleted: another process is using it" in printed
+    assert "synthetic-2  deleted" not in printed and "freed 7.0 MB" in printed
+    assert [name for name, _ in cache.entries()] == ["synthetic-2"]
+
+
+def test_all_without_clear_deletes_nothing(full_cache, capsys):
+    assert main(["cache", "--all"]) == 1
+    assert "--all goes with --clear: nothing was deleted" in capsys.readouterr().err
+    assert len(cache.entries()) == 4
+
+
+def test_the_help_of_all_names_what_it_deletes(capsys):
+    with pytest.raises(SystemExit):
+        main(["cache", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for part in ("also the images", "results of lesson 13's sweeps", "the lessons of a kit"):
+        assert part in text
+
+
+@pytest.mark.parametrize("wrong", ["epochs", "=3", "1x=2"])
+def test_a_parameter_without_a_value_is_explained(wrong, capsys):
+    assert main(["lessons", "-p", wrong]) == 1
+    assert "-p takes NAME=VALUE" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The command `predict`: a line per image, what fails on stderr, exit codes that tell."""
+"""Tests of `cli.predict`: a line for each image, failures on stderr, exit codes."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ NAMES = ("red things", "blau, grün", "黒/白")
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """Return the file of a classifier that tells colours apart, somewhat."""
+    """Return the file of a classifier of three colours, not trained."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         made = classifier.build(models.find_weights("alexnet", "demo", quiet=True), NAMES)
@@ -39,14 +39,15 @@ def album(tmp_path, monkeypatch):
     return "album"
 
 
-def told(capsys):
-    printed = capsys.readouterr()
-    return printed.out.splitlines(), printed.err.splitlines()
+def printed(capsys) -> tuple[list[str], list[str]]:
+    """Return the lines on stdout and on stderr."""
+    streams = capsys.readouterr()
+    return streams.out.splitlines(), streams.err.splitlines()
 
 
-def test_a_line_per_image(model, album, capsys):
+def test_one_line_for_each_image(model, album, capsys):
     assert main(["predict", str(model), f"{album}/ü.png", f"{album}/a b.png"]) == 0
-    lines, errors = told(capsys)
+    lines, errors = printed(capsys)
     assert errors == []
     assert [line.split("\t")[0] for line in lines] == ["album/ü.png", "album/a b.png"]
     for line in lines:
@@ -55,10 +56,10 @@ def test_a_line_per_image(model, album, capsys):
         assert 1 / 3 <= float(probability) <= 1
 
 
-def test_a_folder_stands_for_its_images(model, album, capsys):
-    Path(album, "notes.txt").write_text("mine")
+def test_a_folder_means_its_images(model, album, capsys):
+    Path(album, "other.txt").write_text("mine")
     assert main(["predict", str(model), album]) == 0
-    assert [line.split("\t")[0] for line in told(capsys)[0]] == [
+    assert [line.split("\t")[0] for line in printed(capsys)[0]] == [
         "album/a b.png",
         "album/c,d.jpg",
         "album/ü.png",
@@ -66,37 +67,37 @@ def test_a_folder_stands_for_its_images(model, album, capsys):
 
 
 @pytest.mark.parametrize(("top", "named"), [("1", 1), ("2", 2), ("9", 3)])
-def test_top_names_the_next_ones_too(top, named, model, album, capsys):
+def test_top_prints_the_next_classes_too(top, named, model, album, capsys):
     assert main(["predict", str(model), album, "--top", top]) == 0
-    for line in told(capsys)[0]:
+    for line in printed(capsys)[0]:
         values = [float(part.rpartition(" ")[2]) for part in line.split("\t")[1:]]
         assert len(values) == named
         assert values == sorted(values, reverse=True)
 
 
-def test_json_is_one_object_a_line(model, album, capsys):
+def test_json_is_one_object_for_each_line(model, album, capsys):
     assert main(["predict", str(model), album, "--json", "--top", "3"]) == 0
-    rows = [json.loads(line) for line in told(capsys)[0]]
+    rows = [json.loads(line) for line in printed(capsys)[0]]
     assert [row["file"] for row in rows] == ["album/a b.png", "album/c,d.jpg", "album/ü.png"]
     for row in rows:
         assert {found["class"] for found in row["classes"]} == set(NAMES)
         assert sum(found["probability"] for found in row["classes"]) == pytest.approx(1)
 
 
-def test_csv_has_a_header_and_quotes_what_needs_it(model, album, capsys):
+def test_csv_has_a_header_and_quotes_commas(model, album, capsys):
     assert main(["predict", str(model), album, "--csv", "--top", "2"]) == 0
-    header, *rows = csv.reader(io.StringIO("\n".join(told(capsys)[0])))
+    header, *rows = csv.reader(io.StringIO("\n".join(printed(capsys)[0])))
     assert header == ["file", "class", "probability", "class_2", "probability_2"]
     assert [row[0] for row in rows] == ["album/a b.png", "album/c,d.jpg", "album/ü.png"]
     assert all(row[1] in NAMES and row[3] in NAMES and len(row) == 5 for row in rows)
     assert all(float(row[2]) >= float(row[4]) for row in rows)
 
 
-def test_all_forms_say_the_same(model, album, capsys):
+def test_all_forms_have_the_same_values(model, album, capsys):
     main(["predict", str(model), album])
-    plain = [line.split("\t")[1] for line in told(capsys)[0]]
+    plain = [line.split("\t")[1] for line in printed(capsys)[0]]
     main(["predict", str(model), album, "--json"])
-    rows = [json.loads(line)["classes"][0] for line in told(capsys)[0]]
+    rows = [json.loads(line)["classes"][0] for line in printed(capsys)[0]]
     assert plain == [f"{row['class']} {row['probability']:.3f}" for row in rows]
 
 
@@ -104,7 +105,7 @@ def test_a_broken_image_is_reported_and_the_rest_predicted(model, album, tmp_pat
     whole = (tmp_path / "album" / "c,d.jpg").read_bytes()
     (tmp_path / "album" / "b.jpg").write_bytes(whole[: len(whole) // 2])
     assert main(["predict", str(model), album, "nothing.png"]) == 1
-    lines, errors = told(capsys)
+    lines, errors = printed(capsys)
     assert [line.split("\t")[0] for line in lines] == [
         "album/a b.png",
         "album/c,d.jpg",
@@ -119,7 +120,7 @@ def test_a_folder_without_images_is_reported(model, tmp_path, capsys, monkeypatc
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     assert main(["predict", str(model), "empty"]) == 1
-    assert told(capsys) == ([], ["empty: a folder without images", "not predicted: 1"])
+    assert printed(capsys) == ([], ["empty: a folder without images", "not predicted: 1"])
 
 
 def cut_short(path, model):
@@ -127,7 +128,7 @@ def cut_short(path, model):
 
 
 @pytest.mark.parametrize(
-    ("write", "said"),
+    ("write", "message"),
     [
         (lambda path, model: path.write_bytes(pickle.dumps([1])), "is a pickle"),
         (lambda path, model: path.write_text("weights"), "is a text, not a model"),
@@ -136,15 +137,15 @@ def cut_short(path, model):
         (cut_short, "is cut short"),
     ],
 )
-def test_a_model_that_is_none_is_refused_before_any_image(
-    write, said, model, album, tmp_path, capsys
+def test_a_file_that_is_no_model_is_an_error_before_any_image(
+    write, message, model, album, tmp_path, capsys
 ):
     write(tmp_path / "other.safetensors", model)
     assert main(["predict", "other.safetensors", album]) == 1
-    lines, errors = told(capsys)
+    lines, errors = printed(capsys)
     assert lines == []
-    assert errors[0].startswith("error: other.safetensors" if "no model" not in said else "error: ")
-    assert said in errors[0]
+    assert errors[0].startswith("error: ") and "other.safetensors" in errors[0]
+    assert message in errors[0]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,7 @@ def test_wrong_usage_exits_with_2(wrong):
     assert caught.value.code == 2
 
 
-def test_what_steers_a_terminal_is_not_printed(tmp_path, capsys, monkeypatch):
+def test_control_characters_are_printed_escaped(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with torch.random.fork_rng(devices=[]):
         made = classifier.build(
@@ -173,13 +174,13 @@ def test_what_steers_a_terminal_is_not_printed(tmp_path, capsys, monkeypatch):
     Image.new("RGB", (80, 60)).save("x.png")
     os.rename("x.png", "x\ny.png")
     assert main(["predict", "m.safetensors", "x\ny.png", "z\x1b.png", "--top", "2"]) == 1
-    lines, errors = told(capsys)
+    lines, errors = printed(capsys)
     assert len(lines) == 1 and lines[0].startswith("x\\ny.png\t") and lines[0].count("\t") == 2
     assert "a\\x1b[2Jb" in lines[0] and "c\\td" in lines[0]
     assert errors[0] == "z\\x1b.png: there is no such file"
 
 
-def test_it_runs_from_anywhere_on_a_terminal_of_few_letters(model, album, tmp_path):
+def test_it_runs_in_any_folder_and_on_an_ascii_terminal(model, album, tmp_path):
     command = [sys.executable, "-m", "tutorial_utils", "predict", str(model), "album/ü.png"]
     done = subprocess.run(
         command,

@@ -1,11 +1,12 @@
-"""Runs the lessons in batch by papermill and collects what they report.
+"""Run the lessons in batch by papermill, and collect what they report.
 
-One kernel a lesson, one after another. A lesson that fails is named with its cell and its
-error, and the others still run. Many runs of one notebook: `sweep`, which stands in `sweeps`.
+Lessons run one after another, each in a kernel of its own. If one fails, its cell and its error
+are reported, and the others still run. For many runs of one notebook see `sweeps`.
 
 Source: papermill, https://papermill.readthedocs.io
 """
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ import pandas
 from tqdm.auto import tqdm
 
 from tutorial_utils import lesson, plots
-from tutorial_utils.batch import runner, sweeps
-from tutorial_utils.batch.sweeps import sweep as sweep
+from tutorial_utils._support import files
+from tutorial_utils.batch import results, runner
+from tutorial_utils.batch.sweeps import sweep as sweep  # lesson 13 takes it from here
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"  # in a clone
-TRAIN_HEAD = Path(__file__).with_name("train_head.ipynb")  # made for sweeps: lesson 13
-# nbconvert's own colours for prompts, comments, numbers and operators are too pale to read for
-# some, and its links are told from the text by colour alone.
+TRAIN_HEAD = Path(__file__).with_name("train_head.ipynb")  # a notebook for the sweeps of lesson 13
+# nbconvert's colours of prompts, comments, numbers and operators have too little contrast, and
+# only the colour marks its links.
 READABLE = """<style>
 :root {
   --jp-cell-prompt-not-active-opacity: 1;
@@ -37,22 +39,22 @@ READABLE = """<style>
 COLUMNS = ["lesson", "status", "seconds", "peak_gib", "images", "weights", "val_accuracy"]
 
 
-def lessons(folder: Path | str = NOTEBOOKS, *, only: str = "") -> list[Path]:
+def find_lessons(folder: Path | str = NOTEBOOKS, *, only: str = "") -> list[Path]:
     """Return the notebooks of the course in order.
 
     Args:
-        folder: where the notebooks are.
-        only: starts of names with commas between ("06", or "02,07_curves"); "" for all.
+        folder: the folder of the notebooks.
+        only: starts of names, with commas between ("06", or "02,07_curves"); "" for all.
 
     Raises:
-        FileNotFoundError: if the folder holds none (the package was installed without them).
-        ValueError: if no lesson's name starts with what `only` asks for.
+        FileNotFoundError: if the folder holds no lesson (an installed package has none).
+        ValueError: if no lesson's name begins with one of the starts.
     """
-    found = sorted(Path(folder).glob("[0-9][0-9]_*.ipynb"))
+    found = sorted(files.as_path(folder).glob("[0-9][0-9]_*.ipynb"))
     if not found:
         raise FileNotFoundError(
-            f"no lessons (NN_name.ipynb) in {folder}; run this from a clone of the repository, "
-            "or name the folder that holds the notebooks"
+            f"no lessons (NN_name.ipynb) in {folder}; run this in a clone of the repository, "
+            "or name the folder of the notebooks by --folder"
         )
     starts = [start.strip() for start in only.split(",")] if only else []
     for start in starts:
@@ -66,13 +68,13 @@ def run_notebook(notebook: Path, out: Path, parameters: dict[str, Any] | None = 
     """Run one notebook by papermill and return one row of results.
 
     Args:
-        notebook: what to run.
-        out: where the executed notebook goes; written even when a cell fails.
-        parameters: put in place of the values in the cell tagged `parameters`.
+        notebook: the notebook's path.
+        out: the path of the executed notebook, which is written even if a cell fails.
+        parameters: values for the cell tagged `parameters`.
 
     Returns:
-        A dict with `COLUMNS`, and `error` (str) if `status` is "error", and `result`, the whole
-        dict that the lesson reported ({} if it did not get that far).
+        A dict with `COLUMNS`; `error`, "" if `status` is "ok"; and `result`, the dict that the
+        lesson reported, {} if it did not come to that.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
@@ -91,15 +93,15 @@ def run_lessons(
 
     Args:
         out: gets `lessons/NN_name.ipynb` and `.html`, `results.csv` and `curves.png`.
-        folder: where the notebooks are.
+        folder: the folder of the notebooks.
         only: run the lessons whose names start so ("06", or "02,07").
-        parameters: handed to every lesson that declares them.
+        parameters: passed to every lesson that declares them.
 
     Returns:
-        One row a lesson, columns `COLUMNS` and `error`.
+        One row for each lesson, columns `COLUMNS` and `error`.
     """
-    out, rows = Path(out), []
-    bar = tqdm(lessons(folder, only=only), unit="lesson", desc="lessons")
+    out, rows = files.as_path(out), []
+    bar = tqdm(find_lessons(folder, only=only), unit="lesson", desc="lessons")
     for notebook in bar:
         bar.set_postfix_str(notebook.stem)
         executed = out / "lessons" / notebook.name
@@ -114,16 +116,16 @@ def run_lessons(
     return table.drop(columns="result")
 
 
-def refresh(folder: Path | str = NOTEBOOKS, *, only: str = "") -> None:
-    """Run the lessons in place, so that the committed outputs are fresh and clean.
+def run_in_place(folder: Path | str = NOTEBOOKS, *, only: str = "") -> None:
+    """Run the lessons, and store their outputs, cleaned, in the notebooks themselves.
 
     Args:
-        folder: where the notebooks are.
+        folder: the folder of the notebooks.
         only: run the lessons whose names start so ("06", or "02,07").
     """
     from nbclient import NotebookClient
 
-    for notebook in tqdm(lessons(folder, only=only), unit="lesson"):
+    for notebook in tqdm(find_lessons(folder, only=only), unit="lesson"):
         book = nbformat.read(notebook, as_version=4)
         NotebookClient(
             book,
@@ -138,10 +140,10 @@ def refresh(folder: Path | str = NOTEBOOKS, *, only: str = "") -> None:
 
 
 def clean(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Drop from a notebook what differs from run to run and from machine to machine.
+    """Remove from a notebook what differs from run to run and from machine to machine.
 
-    Keeps cells, tags, outputs; drops timestamps, widget state, the live half of widgets (which
-    needs a kernel that is gone; their image and text stay) and the kernel's version.
+    Cells, tags and outputs stay. Timestamps, widget state and the kernel's version are removed,
+    and from a widget's output the part that needs its kernel; its image and text stay.
     """
     book.metadata = nbformat.from_dict(
         {
@@ -160,7 +162,7 @@ def clean(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def read_result(executed: Path | str) -> dict:
     """Return what an executed notebook reported by `lesson.report`, {} if nothing."""
-    return sweeps.reported(nbformat.read(executed, as_version=4))
+    return results.read_report(nbformat.read(executed, as_version=4))
 
 
 def to_html(executed: Path) -> Path:
@@ -174,8 +176,8 @@ def to_html(executed: Path) -> Path:
 
 
 def describe(row: dict) -> str:
-    """Return one line for people about one row of `run_lessons`."""
-    peak = f"{row['peak_gib']:5.2f} GiB" if row["peak_gib"] == row["peak_gib"] else "        ?"
+    """Return one line of text about one row of `run_lessons`."""
+    peak = "        ?" if math.isnan(row["peak_gib"]) else f"{row['peak_gib']:5.2f} GiB"
     line = f"{row['lesson']:<16} {row['seconds']:6.1f} s {peak}  {row['status']:<5}"
     if row["status"] == "error":
         return f"{line}  {row['error']}"
@@ -183,6 +185,7 @@ def describe(row: dict) -> str:
 
 
 def _row(notebook: Path, executed: Path, seconds: float, error: str | None) -> dict:
+    """Return the results of one lesson by column, see `run_notebook`."""
     result = read_result(executed) if executed.exists() else {}
     peak = result.get("peak_bytes")
     return {
@@ -199,6 +202,7 @@ def _row(notebook: Path, executed: Path, seconds: float, error: str | None) -> d
 
 
 def _accuracy_text(value: float | dict | None) -> str:
+    """Return one accuracy, or the accuracies of several networks by name, as text."""
     if value is None:
         return ""
     if isinstance(value, dict):
@@ -207,6 +211,7 @@ def _accuracy_text(value: float | dict | None) -> str:
 
 
 def _declared(notebook: Path, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return those of the parameters that a notebook declares."""
     import papermill
 
     if not parameters:
@@ -216,6 +221,7 @@ def _declared(notebook: Path, parameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_curves(rows: list[dict], path: Path) -> None:
+    """Write one figure of all curves that the lessons reported; nothing if there are none."""
     curves = {
         f"{name}, lesson {row['lesson'][:2]}": pandas.DataFrame(epochs)
         for row in rows

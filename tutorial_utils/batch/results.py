@@ -1,0 +1,141 @@
+"""A sweep's folder of results: which runs are finished, and the tables of them.
+
+The tables are made from the records in the executed notebooks, see `runner`. So a sweep that was
+stopped continues with the runs that are missing.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import CancelledError, Future
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nbformat
+import pandas
+
+from tutorial_utils import lesson
+from tutorial_utils._support import files
+from tutorial_utils.batch import runner, storage, tables
+
+
+class Run(NamedTuple):
+    """One combination of a sweep's values.
+
+    Attributes:
+        parameters: the notebook's parameters, by name.
+        varied: those that differ from run to run, for file names and printed lines.
+        key: SHA-256 of the notebook's code, the parameters, this package's code and torch's
+            version.
+        file: where the executed notebook goes, relative to the folder of results. A run that
+            is there under another name, from another grid, keeps that name.
+    """
+
+    parameters: dict[str, Any]
+    varied: dict[str, Any]
+    key: str
+    file: str
+
+
+class Results:
+    """The runs in a folder of results. Reads the records that are there.
+
+    Args:
+        out: the folder, or its address.
+        origin: the notebook's name (`of`) and the SHA-256 of its code (`code`). Runs of that
+            notebook with other code are stale.
+    """
+
+    def __init__(self, out: Path | str, origin: dict[str, str]) -> None:
+        self.out = str(out) if storage.is_address(out) else str(files.as_path(out))
+        self.origin = origin
+        self._finished: dict[str, tables.FinishedRun] = {}  # by key
+        self._files: dict[str, str] = {}  # by key
+        if not storage.is_address(out):
+            Path(self.out, "runs").mkdir(parents=True, exist_ok=True)
+        self.read_new()
+
+    def read_new(self) -> None:
+        """Read the runs that are not known yet, such as those of another sweep beside this one."""
+        known = {run.file for run in self._finished.values()}
+        for name in storage.file_names(f"{self.out}/runs"):
+            if name.endswith(".ipynb") and f"runs/{name}" not in known:
+                self._read(f"runs/{name}")
+
+    def status(self, run: Run) -> str | None:
+        """Return "ok", "error", or None if the run is not finished."""
+        found = self._finished.get(run.key)
+        return found.record["status"] if found else None
+
+    def start(self, run: Run, source: str) -> tuple[str, str, dict]:
+        """Forget a run's old record, and return the arguments of `runner.execute_run` for it."""
+        self._finished.pop(run.key, None)
+        order = list(run.parameters)  # a notebook's metadata are sorted by name
+        record = self.origin | {"key": run.key, "parameters": run.parameters, "order": order}
+        return source, f"{self.out}/{self._files.setdefault(run.key, run.file)}", record
+
+    def add(self, run: Run, future: Future, source: str) -> None:
+        """Add a run that has ended; one that left no record gets a record of its failure."""
+        _, target, record = self.start(run, source)
+        file = self._files[run.key]
+        lost = CancelledError("the executor gave up the run; repeat the sweep to try it again")
+        failure = lost if future.cancelled() else future.exception()
+        if failure is None and not self._read(file):
+            failure = FileNotFoundError(
+                f"the run has ended, but its notebook is not in {self.out} as seen from here: "
+                "other machines need a folder that all share, or an address such as s3://"
+            )
+        if failure is not None:
+            record |= runner.outcome(f"{type(failure).__name__}: {failure}")
+            record |= {"started": time.time(), "wall_s": None}
+            runner.write_record(source, target, record)
+            self._finished[run.key] = tables.FinishedRun(file, record, {})
+
+    def describe(self, run: Run) -> str:
+        """Return one line of text about a finished run."""
+        row = tables.row(self._finished[run.key])
+        name = " ".join(f"{name}={value}" for name, value in run.varied.items()) or "run"
+        scores = [f"{k} {v:.3f}" for k, v in row.items() if k.startswith("val_acc") and v == v]
+        end = row["error"] or ", ".join([f"{row['seconds']:.1f} s", *scores])
+        return f"{name}: {row['status']}, {end}"
+
+    def table(self, runs: Iterable[Run]) -> pandas.DataFrame:
+        """Return the table of these runs, in their order."""
+        return tables.frame([self._finished[run.key] for run in runs])
+
+    def write_tables(self, runs: Sequence[Run]) -> None:
+        """Write `results` with these runs first, and `stale`, each as CSV and Parquet."""
+        order = {run.key: position for position, run in enumerate(runs)}
+
+        def position(run: tables.FinishedRun) -> tuple[int, float]:
+            return order.get(run.record["key"], len(order)), run.record["started"]
+
+        finished = sorted(self._finished.values(), key=position)
+        for name, stale in (("results", False), ("stale", True)):
+            if part := [run for run in finished if self._is_stale(run.record) is stale]:
+                frame = tables.frame(part)
+                storage.write(f"{self.out}/{name}.csv", frame.to_csv(index=False))
+                storage.write(f"{self.out}/{name}.parquet", frame.to_parquet(None, index=False))
+
+    def _is_stale(self, record: dict) -> bool:
+        return record["of"] == self.origin["of"] and record["code"] != self.origin["code"]
+
+    def _read(self, file: str) -> bool:
+        """Read one notebook, and return whether it has a record."""
+        book = storage.read_notebook(f"{self.out}/{file}")
+        record = runner.read_record(book)
+        known = self._finished.get(record.get("key", ""))
+        if record and not (known and known.record["status"] == "ok"):
+            self._finished[record["key"]] = tables.FinishedRun(file, record, read_report(book))
+            self._files[record["key"]] = file
+        return bool(record)
+
+
+def read_report(book: nbformat.NotebookNode) -> dict:
+    """Return what an executed notebook reported by `lesson.report`, {} if nothing."""
+    found = [
+        output["data"][lesson.MIME]
+        for cell in book.cells
+        for output in cell.get("outputs", [])
+        if lesson.MIME in output.get("data", {})
+    ]
+    return dict(found[-1]) if found else {}
