@@ -80,9 +80,9 @@ def test_a_path_may_begin_with_a_tilde(exported, monkeypatch):
 
 def test_an_export_of_the_first_version_works(tiny, exported, tmp_path):
     model = onnx.load(exported)
-    model.graph.input[0].name = "pictures"  # what the input was called
+    model.graph.input[0].name = "old_name"  # earlier versions called the input otherwise
     for node in model.graph.node:
-        node.input[:] = ["pictures" if name == "images" else name for name in node.input]
+        node.input[:] = ["old_name" if name == "images" else name for name in node.input]
     onnx.save(model, tmp_path / "old.onnx")
     assert onnx_export.compare(tiny, tmp_path / "old.onnx", images_for(tiny, 3)) < 1e-4
     assert onnx_export.onnx_classes(tmp_path / "old.onnx") == NAMES

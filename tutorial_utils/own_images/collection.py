@@ -38,7 +38,7 @@ class ImageList(data.ImageFolder):
 
 @dataclass(frozen=True)
 class Collection:
-    """Images of some classes, all of which can be opened.
+    """Images of some classes; every one can be opened.
 
     Attributes:
         root: the folder.

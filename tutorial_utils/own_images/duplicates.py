@@ -78,7 +78,7 @@ def find(collection: Collection, *, distance: int = 6) -> Groups:
     bits of the original, 90 to 100% within 4. No two of the 397 different photographs are closer
     than 12 bits, no two of as many synthetic images closer than 10. Of the 50 million pairs of Tiny
     ImageNet's validation images none is within 6 bits, and 5 are at 8, which do not resemble each
-    other. Small line drawings of one kind do: of scikit-learn's 1,797 digits, 6 bits chain 58 into
+    other. Small images of one kind do: of scikit-learn's 1,797 digits, 6 bits chain 58 into
     one group. Use a smaller distance for such images.
 
     Args:
