@@ -68,6 +68,19 @@ def test_gradient_descent_takes_the_same_steps():
     torch.testing.assert_close(wide[0].weight, plain[0].weight, atol=1e-5, rtol=1e-4)
 
 
+def test_adam_on_the_wide_layer_leaves_the_span():
+    train, wide = features(9), head().eval()
+    optimizer = torch.optim.Adam(wide.parameters(), lr=0.01)
+    for _ in range(5):
+        optimizer.zero_grad()
+        cross_entropy(wide(train.values), train.labels).backward()
+        optimizer.step()
+    moved = (wide[0].weight - head()[0].weight).detach()
+    basis = subspace.orthonormal_basis(train.values)
+    outside = moved - moved @ basis.T @ basis
+    assert outside.norm() > 0.1 * moved.norm()
+
+
 @pytest.mark.parametrize("dropout", [False, True])
 @pytest.mark.parametrize("augmentations", [1, 3])
 def test_trained_weights_are_written_back(dropout, augmentations):
