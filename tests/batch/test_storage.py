@@ -59,7 +59,8 @@ def test_a_sweep_writes_to_a_store(tiny, tmp_path, monkeypatch, capsys):
 
     server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    with contextlib.closing(Stopped(server)):
+    with contextlib.ExitStack() as stack:
+        stack.callback(server.stop)
         host, port = server.get_host_and_port()
         for name, value in {
             "AWS_ENDPOINT_URL": f"http://{host}:{port}",
@@ -90,8 +91,3 @@ def test_a_sweep_writes_to_a_store(tiny, tmp_path, monkeypatch, capsys):
         runs = [key for key in stored if "/runs/" in key]
         changed = [k for k in runs if after[k]["LastModified"] != stored[k]["LastModified"]]
         assert changed == [f"deep/out/{table['notebook'][0]}"]
-
-
-class Stopped:
-    def __init__(self, server):
-        self.close = server.stop

@@ -32,10 +32,10 @@ def test_wrong_usage_exits_with_2(wrong, capsys):
     assert caught.value.code == 2
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows says it in other words")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows reports it in other words")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("entries", [1, 3000])
-def test_a_reader_who_leaves_early_is_no_error(entries, unbuffered, tmp_path, monkeypatch):
+def test_a_reader_that_ends_early_is_no_error(entries, unbuffered, tmp_path, monkeypatch):
     # As `| head -1` does; with few lines it shows only when the buffer is written at the end.
     monkeypatch.setenv("ANTS_BEES_CACHE", str(tmp_path))
     monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
