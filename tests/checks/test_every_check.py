@@ -1,6 +1,16 @@
 """What holds for every check of every lesson: stubs are open, nonsense is wrong, nothing raises."""
 
 import pytest
+import test_lesson02
+import test_lesson03
+import test_lesson04
+import test_lesson05
+import test_lesson06
+import test_lesson08
+import test_lesson09
+import test_lesson10
+import test_lesson11
+import test_lesson13
 import torch
 from assertions import assert_verdict
 
@@ -26,7 +36,24 @@ NONSENSE = {
     "one that gives a mixed list": lambda *given: [1, "b"],
     "one that gives a list of dictionaries": lambda *given: [{}],
 }
-NO_FUNCTION = {"spoiled_caches"}  # asks for text, so that a function is no stub but nonsense
+NO_FUNCTION = {"spoiled_caches"}  # its answer is a string: a function is nonsense, not a stub
+# Correct answers to the checks that draw random numbers, or whose answers may.
+CORRECT = {
+    "conv_parameters": test_lesson02.counted,
+    "merged": test_lesson03.by_gradient,
+    "all_but_last": test_lesson04.all_but_last,
+    "moved": test_lesson04.moved,
+    "ready_to_train": test_lesson05.freeze_then_swap,
+    "one_more_class": test_lesson05.one_more,
+    "measured_accuracy": test_lesson06.counted,
+    "step_in_parts": test_lesson06.shares,
+    "coin_chance": test_lesson08.tossed,
+    "unseen_change": test_lesson09.left_over,
+    "rate_groups": test_lesson10.two_groups,
+    "thaw": test_lesson10.by_index,
+    "cam_by_hand": test_lesson11.by_mean,
+    "best_of": test_lesson13.by_binomial,
+}
 every_check = pytest.mark.parametrize("name", checks.names())
 
 
@@ -46,13 +73,20 @@ def test_no_answer_at_all_is_open(name):
 @every_check
 @pytest.mark.parametrize("nonsense", NONSENSE)
 def test_nonsense_is_wrong_and_raises_nothing(name, nonsense):
-    assert_verdict(getattr(checks, name)(NONSENSE[nonsense]), "wrong", "(?s)not yet: .*Hint: ")
+    verdict = getattr(checks, name)(NONSENSE[nonsense])
+    assert_verdict(verdict, "wrong", "(?s)not yet: .*Hint: ")
 
 
 @every_check
-def test_the_global_generator_is_left_alone(name):
-    # Right answers: in the lessons' own modules, where a check draws its cases by lot.
+def test_wrong_answers_leave_the_global_generator_alone(name):
     before = torch.get_rng_state()
     for answer in (..., 3, raises, lambda *given: 1, lambda *given: 0.5, lambda *given: given[0]):
         getattr(checks, name)(answer)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("name", CORRECT)
+def test_correct_answers_leave_the_global_generator_alone(name):
+    before = torch.get_rng_state()
+    assert_verdict(getattr(checks, name)(CORRECT[name]), "correct")
     assert torch.equal(before, torch.get_rng_state())

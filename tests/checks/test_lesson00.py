@@ -1,4 +1,4 @@
-"""The checks of lesson 00: right answers, and every usual slip with its own hint."""
+"""Tests of the checks of lesson 00: correct answers, and every usual slip with its own hint."""
 
 import re
 import statistics
@@ -46,13 +46,16 @@ def down_where_it_fits(logits, labels):
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (lambda s, y: accuracy(s, y) * len(y), "4 is the number of right answers"),
+        (lambda s, y: accuracy(s, y) * len(y), "4 is the number classified correctly"),
         (lambda s, y: 100 * accuracy(s, y), "80 is a percentage"),
-        (lambda s, y: 1 - accuracy(s, y), "0.2 is the fraction of wrong answers"),
+        (lambda s, y: 1 - accuracy(s, y), "0.2 is the fraction that is wrong"),
         (lambda s, y: (s.argmax(1) == y).sum().item() // len(y), "`//` rounds a fraction down"),
         (above_zero, "logits have no fixed zero"),
-        (down_where_it_fits, "down a column"),
-        (lambda s, y: (s.argmax(dim=0) == y).float().mean(), "one row of the logits is one image"),
+        (down_where_it_fits, "you took the highest logit of a column,"),
+        (
+            lambda s, y: (s.argmax(dim=0) == y).float().mean(),
+            "each row of the logits is one image, and its",
+        ),
         (lambda s, y: (s.argmax(dim=1) == y).mean(), "True counts as 1"),
         (lambda s, y: s.argmax(dim=1) == y, "return one fraction"),
         (lambda s, y: 0.123, "you gave 0.123, it is 0.8"),
@@ -82,15 +85,21 @@ def test_honest_guess_right(answer):
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (lambda train, val: honest(val, val), "chosen by the validation labels"),
+        (lambda train, val: honest(val, val), "you chose the class by the validation labels"),
         (lambda train, val: max(map(train.count, train)) / len(train), "in the training labels"),
-        (lambda train, val: val.count("ants") / len(val), "chosen by its name"),
-        (lambda train, val: val.count(sorted(train)[0]) / len(val), "chosen by its name"),
-        (lambda train, val: honest(train, val) * len(val), "2 is the number of right answers"),
+        (
+            lambda train, val: val.count("ants") / len(val),
+            "you chose the class by its name, not by how",
+        ),
+        (
+            lambda train, val: val.count(sorted(train)[0]) / len(val),
+            "you chose the class by its name, not by how",
+        ),
+        (lambda train, val: honest(train, val) * len(val), "2 is the number classified correctly"),
         (lambda train, val: honest(train, val) * 100, "is a percentage"),
-        (lambda train, val: 1 - honest(train, val), "is the fraction of wrong answers"),
+        (lambda train, val: 1 - honest(train, val), "0.667 is the fraction that is wrong"),
         (lambda train, val: statistics.mode(train), "return the accuracy, not the class"),
-        (lambda train, val: 0.9, "a guesser who says 'ants' reaches 0.333"),
+        (lambda train, val: 0.9, "always guessing 'ants' reaches 0.333 here,"),
         (lambda train, val: Counter(val)[train], "lists of class names"),
     ],
 )
@@ -121,12 +130,12 @@ def middles(a, b):
     [
         (lambda a, b: a[1] < b[0], "may come in either order"),
         (lambda a, b: b[1] < a[0], "compare the end of one with the start of the other"),
-        (lambda a, b: not (a[1] < b[0] or b[1] < a[0]), "the opposite question"),
+        (lambda a, b: not (a[1] < b[0] or b[1] < a[0]), "you returned the opposite"),
         (lambda a, b: a[1] <= b[0] or b[1] <= a[0], "at a common end"),
-        (middles, "the middles prove nothing"),
+        (middles, "for (0.6, 0.8) and (0.72, 0.94) it is False,"),
         (lambda a, b: a[1] < b[0] or a[0] > b[0], "each begins before the other ends"),
         (lambda a, b: b[0] > a[0] and b[1] < a[1] or a[1] < b[0] or b[1] < a[0], "lie inside"),
-        (lambda a, b: a[1] - b[0], "True or False is asked for, not a value of type float"),
+        (lambda a, b: a[1] - b[0], "expected True or False, not a value of type"),
         (lambda a, b: a["low"], "an interval is a pair (low, high)"),
     ],
 )

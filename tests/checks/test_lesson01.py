@@ -1,4 +1,4 @@
-"""The checks of lesson 01: right answers, and every usual slip with its own hint."""
+"""Tests of the checks of lesson 01: correct answers, and every usual slip with its own hint."""
 
 import re
 
@@ -52,23 +52,26 @@ def along(*shape):
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (lambda t, m, s: t, "that is what came in"),
+        (lambda t, m, s: t, "that is the input"),
         (lambda t, m, s: t * column(s), "the mean is missing"),
         (lambda t, m, s: t + column(m), "the standard deviation is missing"),
         (lambda t, m, s: (t + column(m)) * column(s), "in the wrong order"),
         (lambda t, m, s: F.normalize(t, m, s), "normalises a second time"),
         (lambda t, m, s: t * column(m) + column(s), "are mixed up"),
-        (lambda t, m, s: t * column(s) - column(m), "the mean was taken off again"),
-        (lambda t, m, s: t / column(s) + column(m), "it was divided again"),
-        (lambda t, m, s: t * s[0] + m[0], "used for all three"),
+        (lambda t, m, s: t * column(s) - column(m), "you subtracted the mean again"),
+        (lambda t, m, s: t / column(s) + column(m), "you divided again"),
+        (lambda t, m, s: t * s[0] + m[0], "you used one channel's numbers for all three"),
         (lambda t, m, s: 255 * (t * column(s) + column(m)), "values from 0 to 255"),
-        (along(1, 1, 3), "each column or row got a number of its own"),
-        (along(1, 3, 1), "each column or row got a number of its own"),
+        (along(1, 1, 3), "in an image of 3×3 pixels each column or row"),
+        (along(1, 3, 1), "in an image of 3×3 pixels each column or row"),
         (lambda t, m, s: t * torch.tensor(s) + torch.tensor(m), "of shape (3, 1, 1)"),
         (lambda t, m, s: t * s + m, "of shape (3, 1, 1)"),
-        (lambda t, m, s: t.mul_(column(s)).add_(column(m)), "that was given has changed"),
-        (lambda t, m, s: t.mean(), "a tensor of shape (3, 4, 5) is asked for"),
-        (lambda t, m, s: list(by_channel(t, m, s)), "a tensor of shape (3, 4, 5) is asked for"),
+        (
+            lambda t, m, s: t.mul_(column(s)).add_(column(m)),
+            "the values are correct, but your function",
+        ),
+        (lambda t, m, s: t.mean(), "expected a tensor of shape (3, 4, 5), not a"),
+        (lambda t, m, s: list(by_channel(t, m, s)), "expected a tensor of shape (3, 4, 5), not a"),
         (lambda t, m, s: t * 7, "some values are off by"),
     ],
 )
@@ -111,7 +114,7 @@ def test_channel_mean_right(answer):
         (lambda x: sums(x) / len(x), "divided by the number of images"),
         (lambda x: joined(x).mean(), "one mean for red, one for green"),
         (lambda x: [joined(x).mean().item()] * 3, "all three channels have the same mean"),
-        (lambda x: joined(x)[:, None, None], "three numbers are asked for"),
+        (lambda x: joined(x)[:, None, None], "expected three numbers, not a value of type"),
         (lambda x: [0.1, 0.2, 0.3], "you gave [0.1, 0.2, 0.3], the means are ["),
     ],
 )
@@ -155,16 +158,22 @@ def without_the_first(transform, image, tries):
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (lambda t, p, n: all(torch.equal(t(p), p) for _ in range(n)), "not with the image that"),
+        (
+            lambda t, p, n: all(torch.equal(t(p), p) for _ in range(n)),
+            "a transform that halves every value, the same",
+        ),
         (lambda t, p, n: False, "the same way each time, is steady"),
-        (lambda t, p, n: True, "`torch.equal` says whether"),
+        (lambda t, p, n: True, "you accepted a transform with another result"),
         (lambda t, p, n: torch.equal(t(p), t(p)), "two equal results may be luck"),
         (lambda t, p, n: all_like_the_first(t, p, n - 1), "at call 6 of 6"),
         (last_with_first, "compare every result with the first"),
         (without_the_first, "the first call counts too"),
-        (lambda t, p, n: t(p) == t(p), "compared with `torch.equal`"),
-        (lambda t, p, n: all(t(p) == t(p) for _ in range(n)), "compared with `torch.equal`"),
-        (lambda t, p, n: 1, "True or False is asked for, not a value of type int"),
+        (lambda t, p, n: t(p) == t(p), "compare two tensors with `torch.equal`"),
+        (
+            lambda t, p, n: all(t(p) == t(p) for _ in range(n)),
+            "compare two tensors with `torch.equal`",
+        ),
+        (lambda t, p, n: 1, "expected True or False, not a value of type"),
     ],
 )
 def test_steady_slips(answer, text):

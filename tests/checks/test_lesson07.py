@@ -1,4 +1,4 @@
-"""Tests of the checks of lesson 07: right answers and the usual slips."""
+"""Tests of the checks of lesson 07: correct answers, and every usual slip with its own hint."""
 
 import math
 
@@ -21,8 +21,8 @@ def lists(labels, predicted, classes):
 
 
 def bins(labels, predicted, classes):
-    places = torch.tensor(labels) * classes + torch.tensor(predicted)
-    return torch.bincount(places, minlength=classes**2).view(classes, classes)
+    cells = torch.tensor(labels) * classes + torch.tensor(predicted)
+    return torch.bincount(cells, minlength=classes**2).view(classes, classes)
 
 
 def library(labels, predicted, classes):
@@ -50,15 +50,15 @@ def marked(labels, predicted, classes):
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (lambda a, b, k: np.array(lists(a, b, k)).T, "rows and columns are exchanged"),
+        (lambda a, b, k: np.array(lists(a, b, k)).T, "rows and columns are swapped"),
         (same_row, "all rows are the same"),
-        (marked, "6 images went in, and the cells add up to 5"),
+        (marked, "there are 6 images, but the cells add up to 5"),
         (lambda a, b, k: np.array(lists(a, b, k)) / len(a), "add up to 1"),
         (lambda a, b, k: confusion_matrix(a, b), r"for 4 classes.*\(2, 2\).*never occur"),
         (lambda a, b, k: np.eye(k) * len(a) / k, "you gave"),
-        (lambda a, b, k: {(0, 0): 1}, "not a dict"),
+        (lambda a, b, k: {(0, 0): 1}, "expected a table of rows and columns, not a"),
         (lambda a, b, k: [[1, 2], [3]], "a table of rows and columns"),
-        (lambda a, b, k: 3, "not a int"),
+        (lambda a, b, k: 3, "expected a table of rows and columns, not a"),
     ],
 )
 def test_slips_of_the_confusion_matrix(answer, text):
@@ -84,14 +84,14 @@ def test_how_often_it_is_right_when_it_says_so(answer):
     ("answer", "text"),
     [
         (lambda m, k: m[k, k] / m[k].sum(), "how often the class is recognised"),
-        (lambda m, k: m.trace() / m.sum(), "accuracy of all answers"),
+        (lambda m, k: m.trace() / m.sum(), "that is the accuracy of all predictions"),
         (lambda m, k: m[k, k] / m.sum(), "divided by all images"),
-        (lambda m, k: m[:, k].sum() / m.sum(), "said at all"),
-        (lambda m, k: 1 - m[k, k] / m[:, k].sum(), "how often it is wrong"),
+        (lambda m, k: m[:, k].sum() / m.sum(), "that is how often the class is predicted at"),
+        (lambda m, k: 1 - m[k, k] / m[:, k].sum(), "that is how often the prediction is wrong"),
         (lambda m, k: m[k, k], "a count"),
-        (lambda m, k: 100 * m[k, k] / m[:, k].sum(), "in percent"),
+        (lambda m, k: 100 * m[k, k] / m[:, k].sum(), "that is a percentage"),
         (lambda m, k: m[1, 1] / m[:, 1].sum(), "class 0 you gave"),
-        (lambda m, k: m.diagonal() / m.sum(axis=0), "one number is asked for"),
+        (lambda m, k: m.diagonal() / m.sum(axis=0), "expected one number, not a value of type"),
     ],
 )
 def test_slips_of_how_often_it_is_right(answer, text):
@@ -117,13 +117,16 @@ def test_images_for_a_narrower_interval(answer):
     ("answer", "text"),
     [
         (lambda n, width, wanted: n * width / wanted, "only a little narrower.*a third"),
-        (lambda n, width, wanted: n * (width / wanted) ** 0.5, "root goes the other way"),
+        (
+            lambda n, width, wanted: n * (width / wanted) ** 0.5,
+            "you took the root where a square belongs",
+        ),
         (lambda n, width, wanted: n * (width / wanted) ** 2 - n, "how many more"),
         (lambda n, width, wanted: n * wanted / width, "fewer images"),
         (lambda n, width, wanted: n * (wanted / width) ** 2, "fewer images"),
         (lambda n, width, wanted: 9 * n, "from 153 images and a width of 0.08"),
         (lambda n, width, wanted: 4 * n, "from 153 images and a width of 0.09"),
-        (lambda n, width, wanted: [n], "a number is asked for"),
+        (lambda n, width, wanted: [n], "expected a number, not a value of type list"),
     ],
 )
 def test_slips_of_images_needed(answer, text):

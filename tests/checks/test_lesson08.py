@@ -1,4 +1,4 @@
-"""Tests of the checks of lesson 08: right answers and the usual slips."""
+"""Tests of the checks of lesson 08: correct answers, and every usual slip with its own hint."""
 
 import math
 
@@ -21,7 +21,7 @@ from tutorial_utils.checks.lesson08 import adam_bytes, coin_chance, second_alone
     ],
 )
 def test_what_adam_holds(answer):
-    assert_verdict(adam_bytes(answer), "correct", "^correct: what is trained costs four")
+    assert_verdict(adam_bytes(answer), "correct", "^correct: a trained weight costs four")
 
 
 @pytest.mark.parametrize(
@@ -29,15 +29,15 @@ def test_what_adam_holds(answer):
     [
         (lambda trained, frozen: 4 * trained + frozen, "values, not bytes"),
         (lambda trained, frozen: (16 * trained + 4 * frozen) / 2**30, "in GiB"),
-        (lambda trained, frozen: 16 * (trained + frozen), "charged in full"),
-        (lambda trained, frozen: 16 * trained, "frozen part was left out"),
+        (lambda trained, frozen: 16 * (trained + frozen), "you counted the frozen part in full"),
+        (lambda trained, frozen: 16 * trained, "you left out the frozen part"),
         (lambda trained, frozen: 4 * (trained + frozen), "the weights alone"),
         (lambda trained, frozen: 8 * trained + 4 * frozen, "Adam's own values"),
         (lambda trained, frozen: 12 * trained + 4 * frozen, "one of the copies"),
-        (lambda trained, frozen: 8 * (trained + frozen), "was given a gradient"),
-        (lambda trained, frozen: 4 * trained + 16 * frozen, "are exchanged"),
+        (lambda trained, frozen: 8 * (trained + frozen), "you gave a frozen weight a gradient"),
+        (lambda trained, frozen: 4 * trained + 16 * frozen, "trained and frozen are swapped"),
         (lambda trained, frozen: 20 * trained, "54,542,338 trained and 2,469,696 frozen"),
-        (lambda trained, frozen: [trained], "a number is asked for"),
+        (lambda trained, frozen: [trained], "expected a number, not a value of type list"),
     ],
 )
 def test_slips_of_what_adam_holds(answer, text):
@@ -59,27 +59,27 @@ def test_slips_of_what_adam_holds(answer, text):
     ],
 )
 def test_what_only_the_second_gets_right(answer):
-    assert_verdict(second_alone(answer), "correct", "^correct: the places")
+    assert_verdict(second_alone(answer), "correct", "^correct: the indices")
 
 
-def places(mask):
+def indices(mask):
     return mask.nonzero().flatten()
 
 
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (lambda y, a, b: places((a == y) & (b != y)), "only the first gets right"),
-        (lambda y, a, b: places(a != b), "disagree.*three classes"),
-        (lambda y, a, b: places((a == y) != (b == y)), "exactly one"),
-        (lambda y, a, b: places(b == y), "the first gets some of these right"),
-        (lambda y, a, b: places(a != y), "the second gets some of these wrong"),
-        (lambda y, a, b: places((a != y) & (b != y)), "both get wrong"),
+        (lambda y, a, b: indices((a == y) & (b != y)), "only the first gets right"),
+        (lambda y, a, b: indices(a != b), "disagree.*three classes"),
+        (lambda y, a, b: indices((a == y) != (b == y)), "exactly one"),
+        (lambda y, a, b: indices(b == y), "the first gets some of these right"),
+        (lambda y, a, b: indices(a != y), "the second gets some of these wrong"),
+        (lambda y, a, b: indices((a != y) & (b != y)), "both get wrong"),
         (lambda y, a, b: (a != y) & (b == y), "a mask"),
         (lambda y, a, b: ((a != y) & (b == y)).sum(), "not one value"),
         (lambda y, a, b: ((a != y) & (b == y)).float(), "whole numbers"),
-        (lambda y, a, b: places((a != y) & (b == y)) + 1, "you gave"),
-        (lambda y, a, b: places((a != y) & (b == y)) + 100, "count from 0"),
+        (lambda y, a, b: indices((a != y) & (b == y)) + 1, "you gave"),
+        (lambda y, a, b: indices((a != y) & (b == y)) + 100, "count from 0"),
         (lambda y, a, b: [[1], [2, 3]], "not one value"),
     ],
 )
@@ -115,23 +115,23 @@ def this_split(first, second):
     "answer", [counted, tossed, lambda first, second: binomtest(first, first + second).pvalue]
 )
 def test_a_fair_coin(answer):
-    torch.manual_seed(0)
-    before = torch.get_rng_state()
     assert_verdict(coin_chance(answer), "correct", "^correct: both sides")
-    assert torch.equal(before, torch.get_rng_state())
 
 
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (one_side, "2 and 8: only one side"),
-        (this_split, "2 and 8: that is the chance of this very split. Hint"),
-        (lambda a, b: 2 * this_split(a, b), "this very split, on both sides"),
-        (lambda a, b: 2 * (one_side(a, b) - this_split(a, b)), "itself was left out"),
+        (one_side, "2 and 8: you counted only one side"),
+        (this_split, "2 and 8: that is the probability of exactly"),
+        (lambda a, b: 2 * this_split(a, b), "2 and 8: that is the probability of exactly"),
+        (
+            lambda a, b: 2 * (one_side(a, b) - this_split(a, b)),
+            "2 and 8: the split itself is missing",
+        ),
         (lambda a, b: 1 - counted(a, b), "a more even split"),
         (lambda a, b: 2 * one_side(a, b), "4 and 4: 1.273 is no probability.*the middle"),
         (lambda a, b: min(a, b) / (a + b), "for 2 and 8 you gave 0.2000"),
-        (lambda a, b: [a, b], "a number is asked for"),
+        (lambda a, b: [a, b], "expected a number, not a value of type list"),
     ],
 )
 def test_slips_of_a_fair_coin(answer, text):

@@ -1,4 +1,4 @@
-"""Tests of the checks of lesson 11: right answers and the usual slips."""
+"""Tests of the checks of lesson 11: correct answers, and every usual slip with its own hint."""
 
 import pytest
 import torch
@@ -30,17 +30,17 @@ def test_cam_by_hand(answer):
         (lambda a, g: (g.mean((1, 2), keepdim=True) * a).sum(0), "heat is below zero"),
         (lambda a, g: (g.mean((1, 2), keepdim=True) * a).mean(0).relu(), "mean over the filters"),
         (lambda a, g: (g.sum((1, 2), keepdim=True) * a).sum(0).relu(), "sum of the gradient"),
-        (lambda a, g: (g * a).sum(0).relu(), "place by place.*one weight"),
+        (lambda a, g: (g * a).sum(0).relu(), "you multiplied position by position"),
         (
             lambda a, g: (g.mean((1, 2), keepdim=True).relu() * a.relu()).sum(0),
-            "before adding up.*speak against",
+            "you set what is below zero to 0 before adding",
         ),
         (lambda a, g: (g.mean((1, 2), keepdim=True) * a).relu().sum(0), "add up first"),
-        (lambda a, g: a.sum(0).relu(), "the gradients are not in it"),
+        (lambda a, g: a.sum(0).relu(), "you did not use the gradients"),
         (lambda a, g: (g.mean((1, 2), keepdim=True) * a).relu(), r"has the shape \(4, 3, 5\)"),
         (lambda a, g: 0.7, r"has the shape \(\)"),
-        (lambda a, g: torch.ones(a.shape[1:]), "right shape and other values"),
-        (lambda a, g: "text", "a tensor is asked for, not a str"),
+        (lambda a, g: torch.ones(a.shape[1:]), "the heat has the correct shape, but other"),
+        (lambda a, g: "text", "expected a tensor, not a value of type str"),
     ],
 )
 def test_slips_of_cam_by_hand(answer, text):
@@ -66,15 +66,15 @@ def test_heat_ratio(answer):
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (lambda h, m: h[m].sum() / h.sum(), "share of the heat inside.*share of the area"),
-        (lambda h, m: m.float().mean(), "mask's share of the area"),
-        (lambda h, m: h[m].sum(), "heat inside, summed up"),
-        (lambda h, m: h[m].mean() / h[~m].mean(), "against the outside"),
-        (lambda h, m: h[m].sum() / h.sum() / m.sum(), "over the number of pixels"),
-        (lambda h, m: h[m].sum() / h.sum() * m.float().mean(), "multiplied the two shares"),
-        (lambda h, m: 7.0, "half of the heat in a quarter of the area: you say 7"),
-        (lambda h, m: h[m].mean(), "spread evenly you say 0.3, not 1"),
-        (lambda h, m: h[m], "a number is asked for|one number is asked for"),
+        (lambda h, m: h[m].sum() / h.sum(), "that is the fraction of the heat inside"),
+        (lambda h, m: m.float().mean(), "that is the mask's fraction of the area"),
+        (lambda h, m: h[m].sum(), "that is the sum of the heat inside"),
+        (lambda h, m: h[m].mean() / h[~m].mean(), "you compared inside with outside"),
+        (lambda h, m: h[m].sum() / h.sum() / m.sum(), "you divided by a number of pixels"),
+        (lambda h, m: h[m].sum() / h.sum() * m.float().mean(), "you multiplied the two fractions"),
+        (lambda h, m: 7.0, "for half of the heat in a quarter of the area"),
+        (lambda h, m: h[m].mean(), r"for heat that is spread evenly you gave 0\.3,"),
+        (lambda h, m: h[m], "expected one number, not a value of type"),
     ],
 )
 def test_slips_of_heat_ratio(answer, text):
@@ -97,7 +97,7 @@ def by_products(features, labels):
 
 @pytest.mark.parametrize("answer", [by_neighbours, by_products])
 def test_alike_share(answer):
-    assert_verdict(alike_share(answer), "correct", "^correct: every image against the others")
+    assert_verdict(alike_share(answer), "correct", "^correct: every image compared with the others")
 
 
 def itself(features, labels):
@@ -113,13 +113,13 @@ def by_distance(features, labels):
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (itself, "most alike to itself"),
+        (itself, "that is 1 for any set: every image is most"),
         (by_distance, "nearest by distance.*divide each row"),
         (lambda f, n: 1 - by_products(f, n), "whose label differs"),
-        (lambda f, n: by_products(f, n) * len(n), "how many images they are"),
-        (lambda f, n: 0.3, "four have the label of the one most alike, and you say 0.3"),
+        (lambda f, n: by_products(f, n) * len(n), "that is a number of images"),
+        (lambda f, n: 0.3, "four of five images have the label of the"),
         (lambda f, n: 0.8, "with three classes"),
-        (lambda f, n: f, "a number is asked for|one number is asked for"),
+        (lambda f, n: f, "expected one number, not a value of type"),
     ],
 )
 def test_slips_of_alike_share(answer, text):

@@ -1,4 +1,4 @@
-"""The exercises: every one has a check and a worked answer, and every answer its exercise."""
+"""Tests of the exercises: each has a check and a worked answer, and each answer an exercise."""
 
 import re
 from importlib import import_module
@@ -32,48 +32,48 @@ def titles(path: Path) -> list[tuple[str, str]]:
     return TITLE.findall("\n".join(texts))
 
 
-def asked(path: Path) -> dict[str, str]:
+def calls_of(path: Path) -> dict[str, str]:
     """Return {check: its whole call} in the notebook's order."""
     code = [cell.source for cell in cells(path) if cell.cell_type == "code"]
     found = [(CALL.search(source), source) for source in code]
     return {match[1]: source[match.start() :].strip() for match, source in found if match}
 
 
-def given(path: Path, name: str) -> str:
+def cell_before(path: Path, name: str) -> str:
     """Return the code cell before the call of a check: the stub, or the answer."""
     code = [cell.source for cell in cells(path) if cell.cell_type == "code"]
-    spot = next(
+    index = next(
         i for i, source in enumerate(code) if re.search(rf"^checks\.{name}\(", source, re.M)
     )
-    return code[spot - 1]
+    return code[index - 1]
 
 
 def lines(source: str) -> int:
-    kept = [line.strip() for line in source.splitlines()]
-    return sum(1 for line in kept if line and not line.startswith("#") and line[:3] != "...")
+    stripped = [line.strip() for line in source.splitlines()]
+    return sum(1 for line in stripped if line and not line.startswith("#") and line[:3] != "...")
 
 
 @every_lesson
 def test_a_lesson_has_two_to_four_exercises_each_with_a_check_of_its_own(path):
     tagged = [cell for cell in cells(path) if "exercise" in cell.metadata.get("tags", [])]
-    calls = asked(path)
+    calls = calls_of(path)
     assert 2 <= len(tagged) <= 4
     assert len(calls) == len(tagged) == len(titles(path))
-    held = {name for name, module in checks.names().items() if module == f"lesson{path.stem[:2]}"}
-    assert set(calls) == held, "a check that no exercise uses, or the other way round"
+    found = {name for name, module in checks.names().items() if module == f"lesson{path.stem[:2]}"}
+    assert set(calls) == found, "a check that no exercise uses, or the other way round"
     for name in calls:
-        assert "..." in given(path, name), f"the stub of {name} has no ... to fill in"
+        assert "..." in cell_before(path, name), f"the stub of {name} has no ... to fill in"
 
 
 @every_lesson
 def test_every_exercise_has_its_answer_and_every_answer_its_exercise(path):
-    there = answers_of(path)
-    assert there.exists(), f"{there.name} has no worked answers"
-    assert titles(there) == titles(path)
-    assert asked(there) == asked(path)
-    assert f"](../{path.name})" in cells(there)[0].source, "no link back to the lesson"
+    answers = answers_of(path)
+    assert answers.exists(), f"{answers.name} has no worked answers"
+    assert titles(answers) == titles(path)
+    assert calls_of(answers) == calls_of(path)
+    assert f"](../{path.name})" in cells(answers)[0].source, "no link back to the lesson"
     lesson = "\n".join(cell.source for cell in cells(path) if cell.cell_type == "markdown")
-    assert f"](solutions/{path.name})" in lesson, "the lesson does not say where the answers are"
+    assert f"](solutions/{path.name})" in lesson, "the lesson does not link its answers"
 
 
 def test_no_two_checks_have_one_name():
@@ -82,8 +82,8 @@ def test_no_two_checks_have_one_name():
     assert len(checks.names()) == sum(len(names) for names in listed)
 
 
-def test_a_check_that_is_not_there_is_said_with_those_that_are():
-    with pytest.raises(AttributeError, match="no check named 'moved_by'.*there are: .*all_but"):
+def test_an_unknown_check_raises_with_those_that_exist():
+    with pytest.raises(AttributeError, match="no check named 'moved_by'.*: .*all_but_last"):
         _ = checks.moved_by
 
 
@@ -94,13 +94,13 @@ def test_no_answers_without_a_lesson():
 
 @every_lesson
 def test_an_answer_takes_at_most_six_lines(path):
-    for name in asked(path):
-        written = lines(given(answers_of(path), name)) - lines(given(path, name))
+    for name in calls_of(path):
+        written = lines(cell_before(answers_of(path), name)) - lines(cell_before(path, name))
         assert written <= MOST_LINES, f"{name}: {written} lines"
 
 
 @every_lesson
-def test_a_lesson_as_it_is_says_not_answered_yet(path):
+def test_an_unanswered_lesson_prints_not_answered_yet(path):
     for cell in cells(path):
         if cell.cell_type == "code" and CALL.search(cell.source):
             assert [o["data"]["text/plain"] for o in cell.outputs] == ["not answered yet"]
@@ -111,13 +111,13 @@ def test_a_lesson_as_it_is_says_not_answered_yet(path):
 def test_the_worked_answers_pass_the_same_checks(path, tmp_path):
     row = lessons.run_notebook(answers_of(path), tmp_path / path.name, {})
     assert row["status"] == "ok", row["error"]
-    said = {
+    texts = {
         CALL.search(cell.source)[1]: cell.outputs[0]["data"]["text/plain"]
         for cell in cells(tmp_path / path.name)
         if cell.cell_type == "code" and CALL.search(cell.source)
     }
-    assert set(said) == set(asked(path))
-    assert all(text.startswith("right: ") for text in said.values()), said
+    assert set(texts) == set(calls_of(path))
+    assert all(text.startswith("correct: ") for text in texts.values()), texts
 
 
 @every_lesson
