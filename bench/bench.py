@@ -1,10 +1,10 @@
-"""Measures the post's loop against the course's: time, memory, accuracy. `make bench` runs it.
+"""Compare the blog post's loop with the course's: time, memory, accuracy. `make bench` runs it.
 
-Every run is a process of its own (`one.py`), and within a round they follow one another: the
-post's epochs, the course with an empty cache, the course with the cache kept. Ratios are taken
-within the round, so that a machine that is slow for a while is slow for both. It writes
-OUT/bench.json, OUT/bench.md and OUT/bench.png; how to read them is in README.md beside this file.
-It is a benchmark, not a test: it exits with 0, whatever it finds.
+Every run is a separate process (`one.py`). A round is the post's epochs, the course with an empty
+cache and the course with a filled cache, right after one another. Ratios are taken within a round,
+so that a machine that is slow for a while is slow for all of them. It writes OUT/bench.json,
+OUT/bench.md and OUT/bench.png, which README.md explains. It is a benchmark, not a test: it exits
+with 0, whatever it finds.
 """
 
 import argparse
@@ -29,12 +29,15 @@ from tutorial_utils import data, layers, models
 from tutorial_utils._support import feature_files, files
 
 HERE = Path(__file__).resolve().parent
-# The post's epochs that are run; VGG16's takes minutes.
+# How many of the post's epochs are run; one of VGG16's takes minutes.
 POST_EPOCHS = {"alexnet": 2, "vgg16": 1}
 # The results depend on these files.
 CODE = (
     "_support/fast_pass",
     "_support/feature_files",
+    "_support/precision",
+    "_support/presets",
+    "_support/weight_files",
     "_support/precision",
     "data",
     "features",
@@ -55,8 +58,8 @@ def main() -> None:
     for arch in options.archs:
         results[arch] = summarise(arch, rounds)
         if options.seeds:
-            add_accuracy(arch, results[arch], runner, rounds, options)
-    machine = describe(options.device, images)
+            measure_accuracy(arch, results[arch], runner, rounds, options)
+    machine = describe(options.device, images.summary.removeprefix("images: "))
     settings = {"rounds": options.rounds, "seeds": options.seeds, "code": code_sum()}
     settings |= {"post_batch": one.POST_BATCH, "course_batch": one.COURSE_BATCH, "lr": one.LR}
     settings |= {"targets": summary.TARGETS, "finished": now()}
@@ -67,12 +70,12 @@ def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seeds", type=int, default=3, help="for the accuracy; 0 leaves it out")
+    parser.add_argument("--seeds", type=int, default=3, help="for the accuracy; 0 to skip it")
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     parser.add_argument("--only", choices=models.ARCHS, help="one network")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--source", default="synthetic", help="a source of data.load, or a folder")
-    parser.add_argument("--resume", action="store_true", help="keep the rounds that are finished")
+    parser.add_argument("--resume", action="store_true", help="reuse the finished rounds")
     options = parser.parse_args()
     if options.rounds < 1 or options.seeds < 0:
         parser.error("--rounds must be at least 1, and --seeds at least 0")
@@ -84,33 +87,33 @@ def parse() -> argparse.Namespace:
 
 
 class Runner:
-    """Starts `one.py` with what all runs share; features go into a cache of the benchmark's own."""
+    """Run `one.py` with the options that all runs share, and with a cache of its own."""
 
     def __init__(self, options: argparse.Namespace, images: data.ImageSet) -> None:
-        """Keep the features in the output folder; `stamp` is what results depend on."""
+        """Put the cache into the output folder; `stamp` identifies what results depend on."""
         self.cache = options.out / "cache"
         self.shared = ["--images", images.root, "--device", options.device]
         self.stamp = f"{options.device} {images.root.name} {code_sum()}"
         self.environment = os.environ | {"TUTORIAL_OFFLINE": "1", "TUTORIAL_PROGRESS": "0"}
 
-    def __call__(self, what: str, *arguments: object) -> dict:
-        """Run one process to its end and return what it printed."""
-        parts = [sys.executable, HERE / "one.py", what, *arguments, "--cache", self.cache]
+    def __call__(self, kind: str, *arguments: object) -> dict:
+        """Run one process to its end and return the result that it printed."""
+        parts = [sys.executable, HERE / "one.py", kind, *arguments, "--cache", self.cache]
         command = [str(part) for part in [*parts, *self.shared]]
         done = subprocess.run(command, capture_output=True, text=True, env=self.environment)
         if done.returncode:
             raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
         return json.loads(done.stdout.splitlines()[-1])
 
-    def forget(self) -> None:
-        """Delete the features that are kept."""
+    def clear(self) -> None:
+        """Delete the cached features."""
         for folder in self.cache.glob(f"{feature_files.PREFIX}*"):
             if folder.is_dir():
                 shutil.rmtree(folder)
 
 
 def measure_rounds(options: argparse.Namespace, runner: Runner) -> list[dict]:
-    """Run all rounds; each is written down when it is finished."""
+    """Run all rounds, and write each to a file as soon as it is finished."""
     path = options.out / "rounds.jsonl"
     if not options.resume:
         path.unlink(missing_ok=True)
@@ -119,7 +122,7 @@ def measure_rounds(options: argparse.Namespace, runner: Runner) -> list[dict]:
     wanted = [(number, arch) for number in range(options.rounds) for arch in options.archs]
     for number, arch in wanted:
         if any((row["round"], row["arch"]) == (number, arch) for row in rounds):
-            print(f"round {number + 1}, {arch}: kept")
+            print(f"round {number + 1}, {arch}: reused")
             continue
         row = {"round": number, "arch": arch, "stamp": runner.stamp} | one_round(
             number, arch, runner
@@ -131,7 +134,7 @@ def measure_rounds(options: argparse.Namespace, runner: Runner) -> list[dict]:
 
 
 def one_round(number: int, arch: str, runner: Runner) -> dict:
-    """Run each kind once; every other round begins with the course."""
+    """Run each kind once; every other round starts with the course."""
     order = ("post", "first", "cached") if number % 2 == 0 else ("first", "cached", "post")
     seed, row = 100 * number, {"gflops": runner("peak")["gflops"]}
     for kind in order:
@@ -139,12 +142,12 @@ def one_round(number: int, arch: str, runner: Runner) -> dict:
             row[kind] = runner("post", arch, "--seed", seed, "--epochs", POST_EPOCHS[arch])
         else:
             if kind == "first":
-                runner.forget()
+                runner.clear()
             row[kind] = runner("course", arch, "--seed", seed, "--epochs", summary.EPOCHS)
         seconds, peak = row[kind]["seconds"], row[kind]["peak_gib"]
         print(f"round {number + 1}, {arch} {kind}: {seconds:.1f} s, {peak:.2f} GiB", flush=True)
     if row["first"]["reused"] or not row["cached"]["reused"]:
-        print(f"round {number + 1}, {arch}: the cache was not used as it should be")
+        print(f"round {number + 1}, {arch}: the cache was not used as expected")
     return row
 
 
@@ -158,21 +161,21 @@ def summarise(arch: str, rounds: list[dict]) -> dict:
     return summary.middle(rows) | counts | work | {"rounds": rows, "runs": mine}
 
 
-def add_accuracy(
+def measure_accuracy(
     arch: str, result: dict, runner: Runner, rounds: list[dict], options: argparse.Namespace
 ) -> None:
-    """Train both ways with every seed, apart from what was trained before, and compare."""
+    """Train both ways with every seed, reuse finished runs, and add the comparison to a result."""
     path = options.out / "accuracy.json"
     runs = {"course": [], "accuracy": []}
-    for what, seed in ((what, 100 * n) for what in runs for n in range(options.seeds)):
-        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        recipe = "course" if what == "course" else "post"
+    for kind, seed in ((kind, 100 * n) for kind in runs for n in range(options.seeds)):
+        finished = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        recipe = "course" if kind == "course" else "post"
         key = f"{arch} {recipe} {seed} {runner.stamp}"
-        if key not in kept:
-            kept[key] = runner(what, arch, "--seed", seed, "--epochs", summary.EPOCHS)
-            files.write_json(path, kept)
-        runs[what].append(kept[key])
-        last = kept[key]["curve"][-1]
+        if key not in finished:
+            finished[key] = runner(kind, arch, "--seed", seed, "--epochs", summary.EPOCHS)
+            files.write_json(path, finished)
+        runs[kind].append(finished[key])
+        last = finished[key]["curve"][-1]
         print(f"accuracy, {arch} {recipe}, seed {seed}: {last['correct']} of {last['total']}")
     posts = [row["post"] for row in rounds if row["arch"] == arch]
     result |= summary.accuracies(runs["course"], runs["accuracy"])
@@ -180,7 +183,7 @@ def add_accuracy(
 
 
 def mult_adds(arch: str) -> tuple[int, int]:
-    """Count the multiply-adds of one image of 224 x 224: convolutions, dense layers."""
+    """Return the multiply-adds for an image of 224 x 224: of convolutions, of dense layers."""
     with torch.device("meta"):
         table = layers.layer_table(getattr(torchvision.models, arch)(), size=224)
     sums = table.groupby(table["layer"].str.startswith("classifier"))["mult_adds"].sum()
@@ -190,12 +193,17 @@ def mult_adds(arch: str) -> tuple[int, int]:
 def code_sum() -> str:
     """Return a checksum of the files that the results depend on."""
     package = Path(models.__file__).parent
-    files = [HERE / "one.py", *(package / f"{name}.py" for name in CODE)]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+    paths = [HERE / "one.py", *(package / f"{name}.py" for name in CODE)]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
 
 
-def describe(device: str, images: data.ImageSet) -> dict:
-    """Say what machine this is and what was given to both ways."""
+def describe(device: str, images: str) -> dict:
+    """Return the machine and what was measured on it, for the report.
+
+    Args:
+        device: as torch names it.
+        images: the images, in a few words.
+    """
     name = torch.cuda.get_device_name() if device.startswith("cuda") else "cpu"
     return {
         "cpu": cpu_model(),
@@ -207,14 +215,14 @@ def describe(device: str, images: data.ImageSet) -> dict:
         "torchvision": version("torchvision"),
         "python": platform.python_version(),
         "date": datetime.date.today().isoformat(),
-        "images": images.summary.removeprefix("images: "),
+        "images": images,
         "weights": f"{one.WEIGHTS}, backbone frozen",
         "size": one.preset().crop_size[0],
     }
 
 
 def cpu_model() -> str:
-    """Return the processor's name, as Linux tells it, or what Python knows."""
+    """Return the processor's name, from /proc/cpuinfo or from Python."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -222,7 +230,7 @@ def cpu_model() -> str:
 
 
 def now() -> str:
-    """Return the time, to the second."""
+    """Return the local time in ISO format, to the second."""
     return datetime.datetime.now().isoformat(timespec="seconds")
 
 

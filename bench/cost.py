@@ -1,8 +1,8 @@
-"""Cost against work: AlexNet's features of 400, 4,000 and 40,000 images. `make bench-cost`.
+"""Measure AlexNet's features of 400, 4,000 and 40,000 images. `make bench-cost` runs it.
 
-Each pass is a process of its own and writes its values into a memory-mapped file, as the course
-does. If the cost is in proportion to the work, time per image and peak memory stay the same,
-to within 10%. It writes OUT/cost.json, OUT/cost.md and OUT/cost.png.
+Each pass is a separate process and writes its features into a memory-mapped file, as the course
+does. If the cost is proportional to the number of images, time per image and peak memory stay the
+same, to within 10%. It writes OUT/cost.json, OUT/cost.md and OUT/cost.png.
 """
 
 import argparse
@@ -42,7 +42,7 @@ class Zipped(Dataset):
     """
 
     def __init__(self, folder: Path, count: int, transform) -> None:
-        """Look through the archives."""
+        """List the archives."""
         self.transform = transform
         self.archives = [zipfile.ZipFile(path) for path in sorted(folder.glob("train_*.zip"))]
         found = [
@@ -52,16 +52,17 @@ class Zipped(Dataset):
             if not name.endswith("/")
         ]
         if len(found) < count:
-            raise ValueError(f"{folder} holds {len(found)} images, {count} were asked for")
+            raise ValueError(
+                f"{folder} holds {len(found)} images, not {count}: give a larger folder"
+            )
         found.sort()
         labels = {label: index for index, label in enumerate(sorted({row[0] for row in found}))}
-        taken = (found[place * len(found) // count] for place in range(count))
+        taken = (found[index * len(found) // count] for index in range(count))
         self.samples = [(number, name, labels[label]) for label, name, number in taken]
-
         self.targets = [label for *_, label in self.samples]
 
     def fingerprint(self) -> str:
-        """Return a text by which the cache tells these images from others."""
+        """Return a text that identifies these images in the cache."""
         sizes = [Path(archive.filename).stat().st_size for archive in self.archives]
         listed = repr((sizes, self.samples, self.transform))
         return hashlib.sha256(listed.encode()).hexdigest()
@@ -85,12 +86,12 @@ def main() -> None:
         return
     options.out.mkdir(parents=True, exist_ok=True)
     runs = []
-    for repeat in range(max(REPEATS.values())):  # sizes alternate, so that drift meets all
+    for repeat in range(max(REPEATS.values())):  # sizes alternate, so that drift affects all
         for count in options.sizes:
             if repeat < REPEATS.get(count, 1):
                 runs.append(in_own_process(count, options))
                 print(f"{count} images: {runs[-1]['seconds']:.1f} s", flush=True)
-    machine = describe("cpu", argparse.Namespace(line=f"images: {options.data.name}, enlarged"))
+    machine = describe("cpu", f"{options.data.name}, enlarged")
     rows = by_size(runs)
     text = markdown(rows, machine)
     files.write_json(options.out / "cost.json", {"machine": machine, "sizes": rows, "runs": runs})
@@ -105,12 +106,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, required=True, help="train_*.zip, or an ImageFolder")
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--one", type=int, help="run one pass of so many images, here")
+    parser.add_argument("--one", type=int, help="run one pass over so many images in this process")
     return parser.parse_args()
 
 
 def in_own_process(count: int, options: argparse.Namespace) -> dict:
-    """Run one pass in a fresh process with an empty cache, which is deleted afterwards."""
+    """Run one pass in a new process with an empty cache, and delete the cache."""
     with tempfile.TemporaryDirectory(prefix="cost-", dir=options.out) as cache:
         environment = os.environ | {"ANTS_BEES_CACHE": cache, "TUTORIAL_OFFLINE": "1"}
         command = [sys.executable, __file__, "--data", options.data, "--one", count]
@@ -122,34 +123,34 @@ def in_own_process(count: int, options: argparse.Namespace) -> dict:
 
 
 def one_pass(options: argparse.Namespace) -> dict:
-    """Run the backbone over so many images, after one batch to warm up."""
+    """Run the backbone over the images, after one batch to warm up."""
     weights = models.find_weights("alexnet", "demo", quiet=True)
     backbone = models.build_backbone(weights)
     images = find_images(options.data, options.one, weights.transforms())
     few = Subset(images, range(min(WARM_UP, len(images))))
     features.extract(backbone, few, cache=False, quiet=True)
-    made = features.extract(backbone, images, quiet=True)
+    found = features.extract(backbone, images, quiet=True)
     return {
-        "count": len(made),
-        "seconds": made.seconds,
-        "reused": made.from_cache,
-        "values_gib": made.values.numel() * 4 / 2**30,
+        "count": len(found),
+        "seconds": found.seconds,
+        "reused": found.from_cache,
+        "values_gib": found.values.numel() * 4 / 2**30,
         "peak_gib": lesson.peak_bytes() / 2**30,
     }
 
 
 def find_images(folder: Path, count: int, transform) -> Dataset:
-    """Return so many images of a folder of archives, or of an `ImageFolder`."""
+    """Return a number of images from a folder of archives, or from an `ImageFolder`."""
     if any(folder.glob("train_*.zip")):
         return Zipped(folder, count, transform)
-    every = data.ImageFolder(folder, transform)
-    if len(every) < count:
-        raise ValueError(f"{folder} holds {len(every)} images, {count} were asked for")
-    return Subset(every, [place * len(every) // count for place in range(count)])
+    found = data.ImageFolder(folder, transform)
+    if len(found) < count:
+        raise ValueError(f"{folder} holds {len(found)} images, not {count}: give a larger folder")
+    return Subset(found, [index * len(found) // count for index in range(count)])
 
 
 def by_size(runs: list[dict]) -> list[dict]:
-    """Return one row a size: medians, lowest and highest."""
+    """Return one row per size: medians, lowest and highest."""
     rows = []
     for count in sorted({run["count"] for run in runs}):
         mine = [run for run in runs if run["count"] == count]
@@ -165,19 +166,19 @@ def by_size(runs: list[dict]) -> list[dict]:
 
 
 def gap(rows: list[dict], name: str) -> float:
-    """Return by how much the largest median exceeds the smallest, as a fraction."""
+    """Return how much larger the largest median is than the smallest, as a fraction."""
     values = [row[name] for row in rows]
     return max(values) / min(values) - 1
 
 
 def markdown(rows: list[dict], machine: dict) -> str:
-    """Return the table and whether both figures are flat."""
+    """Return the table, and whether time and memory stay the same."""
     lines = [
         f"# Cost of AlexNet's features against the number of images, {machine['date']}",
         "",
         f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}; images: "
-        f"{machine['images']} to {machine['size']} x {machine['size']}. Each pass in a process "
-        f"of its own, after a batch of {WARM_UP} to warm up; medians, in brackets lowest to "
+        f"{machine['images']} to {machine['size']} x {machine['size']}. Each pass is a separate "
+        f"process, after a batch of {WARM_UP} to warm up; medians, in brackets lowest to "
         f"highest.",
         "",
         "| images | time per image, ms | peak memory, GiB | passes |",
@@ -197,7 +198,7 @@ def markdown(rows: list[dict], machine: dict) -> str:
 
 
 def draw(rows: list[dict], machine: dict) -> Figure:
-    """Draw both figures against the number of images, with a band of 10% about the smallest."""
+    """Draw both figures against the number of images, with a band of 10% above the smallest."""
     page = Figure(figsize=(10, 4), layout="constrained")
     counts = [row["count"] for row in rows]
     for axes, (name, title) in zip(page.subplots(1, 2), TITLES.items(), strict=True):

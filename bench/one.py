@@ -1,12 +1,12 @@
 """One measured run in a process of its own; prints one line of JSON.
 
-    python bench/one.py post ARCH      the post's loop: every image through all layers every epoch
-    python bench/one.py course ARCH    the course's way: the backbone once, the head on what it gave
-    python bench/one.py accuracy ARCH  the post's recipe on kept features, to see what it learns
-    python bench/one.py peak           what this machine's matrix product reaches
+    python bench/one.py post ARCH      the post's loop: all layers in every epoch
+    python bench/one.py course ARCH    the course's way: the backbone once, then the head
+    python bench/one.py accuracy ARCH  the post's recipe on cached features
+    python bench/one.py peak           the speed of a matrix product
 
-`bench.py` calls it. The clock starts when everything is imported and the images are found, and
-stops when the trained network is there: building it counts. Peak memory is the whole process's.
+`bench.py` runs it. The clock starts when everything is imported and the images are found, and
+stops when the network is trained; building it counts. Peak memory is that of the whole process.
 """
 
 import argparse
@@ -24,8 +24,8 @@ from tutorial_utils import data, lesson, models
 GIB = 2**30
 LR = 1e-4
 POST_BATCH, COURSE_BATCH = 20, 64
-# Images per batch of the one pass. AlexNet's is short and may hold little memory; VGG16's gains
-# by batches that are larger.
+# Images per batch of the one pass: AlexNet's is short and should need little memory; VGG16's is
+# faster with larger batches.
 PASS_BATCH = {"alexnet": 16, "vgg16": 32}
 EPOCHS = {"post": 1, "course": 12, "accuracy": 12}
 WEIGHTS = "demo"
@@ -33,30 +33,30 @@ SIDE = 2048  # of the square matrices whose product is timed
 
 
 def main() -> None:
-    """Run what the command line asks for and print the result."""
+    """Run the kind that the command line names and print the result."""
     options = parse()
     if options.cache:
         os.environ["ANTS_BEES_CACHE"] = options.cache
-    if options.what == "peak":
+    if options.kind == "peak":
         result = {"gflops": matrix_gflops(options.device)}
     else:
         images = data.load(options.images, quiet=True)
-        epochs = options.epochs or EPOCHS[options.what]
-        run = {"post": post, "course": course, "accuracy": accuracy}[options.what]
+        epochs = options.epochs or EPOCHS[options.kind]
+        run = {"post": post, "course": course, "accuracy": accuracy}[options.kind]
         result = run(options.arch, images, seed=options.seed, epochs=epochs, device=options.device)
         result |= {"arch": options.arch, "seed": options.seed, "epochs": epochs}
-    result |= {"what": options.what, "device": options.device}
+    result |= {"kind": options.kind, "device": options.device}
     print(json.dumps(result | {"peak_gib": lesson.peak_bytes() / GIB, "gpu_gib": gpu_gib()}))
 
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("post", "course", "accuracy", "peak"))
+    parser.add_argument("kind", choices=("post", "course", "accuracy", "peak"))
     parser.add_argument("arch", nargs="?", choices=models.ARCHS, default="alexnet")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=int, help="post: 1, course and accuracy: 12")
-    parser.add_argument("--cache", help="folder that keeps the features")
+    parser.add_argument("--cache", help="folder for cached features")
     parser.add_argument("--images", default="synthetic", help="a source of data.load, or a folder")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     options = parser.parse_args()
@@ -66,7 +66,7 @@ def parse() -> argparse.Namespace:
 
 
 def post(arch: str, images: data.ImageSet, *, seed: int, epochs: int, device: str) -> dict:
-    """Train as the post does, with plain torch; what is measured does not change what is done."""
+    """Train as the post does, with plain torch, and measure it."""
     start = clock(device)
     torch.manual_seed(seed)
     network = models.build(arch, weights=WEIGHTS, quiet=True)
@@ -90,7 +90,7 @@ def post(arch: str, images: data.ImageSet, *, seed: int, epochs: int, device: st
 
 
 def loop(network: nn.Module, train, val, *, seed: int, epochs: int, device: str) -> list[dict]:
-    """The post's loop. `network` maps a batch of `train` to logits; returns one row an epoch."""
+    """Train by the post's loop and return one row per epoch; `network` gives logits (N, K)."""
     train = DataLoader(train, batch_size=POST_BATCH, shuffle=True)
     val = DataLoader(val, batch_size=POST_BATCH)
     criterion = nn.CrossEntropyLoss()
@@ -131,7 +131,7 @@ def course(arch: str, images: data.ImageSet, *, seed: int, epochs: int, device: 
 
     start = clock(device)
     weights = models.find_weights(arch, WEIGHTS, quiet=True)
-    train, val = both_splits(weights, images, device)  # the backbone is let go in there
+    train, val = both_splits(weights, images, device)  # it is freed in there
     features_s = clock(device) - start
     torch.manual_seed(seed)
     head = models.build_head(weights, len(images.classes))
@@ -161,10 +161,10 @@ def course(arch: str, images: data.ImageSet, *, seed: int, epochs: int, device: 
 
 
 def accuracy(arch: str, images: data.ImageSet, *, seed: int, epochs: int, device: str) -> dict:
-    """Run the post's loop on kept features.
+    """Run the post's loop on cached features.
 
-    The frozen layers give the same values for an image in every epoch, so this is what the
-    post's loop computes without the passes that repeat; `bench.py` compares one epoch of each.
+    The frozen layers give the same features for an image in every epoch, so this computes what the
+    post's loop computes without the repeated passes; `bench.py` compares one epoch of each.
     """
     start = clock(device)
     weights = models.find_weights(arch, WEIGHTS, quiet=True)
@@ -177,7 +177,7 @@ def accuracy(arch: str, images: data.ImageSet, *, seed: int, epochs: int, device
 
 
 def both_splits(weights: models.Weights, images: data.ImageSet, device: str, dtype=None) -> list:
-    """Return the features of train and val, from the cache where they are kept."""
+    """Return the features of train and val, from the cache if they are there."""
     from tutorial_utils import features
 
     backbone = models.build_backbone(weights)
@@ -192,12 +192,12 @@ def both_splits(weights: models.Weights, images: data.ImageSet, device: str, dty
 
 
 def preset():
-    """Return the transform that both ways use for both networks: 224 x 224, nothing random."""
+    """Return the transform of all runs and networks: 224 x 224, no augmentation."""
     return models.find_weights("alexnet", WEIGHTS, quiet=True).transforms()
 
 
 def row_of(epoch) -> dict:
-    """Turn an epoch of `training.fit` into a row as `loop` makes them."""
+    """Return an epoch of `training.fit` as a row like those of `loop`."""
     return {
         "seconds": epoch.seconds,
         "train_loss": epoch.train.loss,
@@ -208,7 +208,7 @@ def row_of(epoch) -> dict:
 
 
 def matrix_gflops(device: str, *, times: int = 10) -> float:
-    """Return the most that a float32 matrix product reaches, in 10^9 operations a second."""
+    """Return the speed of a float32 matrix product at best, in 10^9 operations per second."""
     left, right = (torch.rand(SIDE, SIDE, device=device) for _ in range(2))
     durations = []
     for _ in range(times):
@@ -219,14 +219,14 @@ def matrix_gflops(device: str, *, times: int = 10) -> float:
 
 
 def clock(device: str) -> float:
-    """Return the time in seconds, once the device has done what it was given."""
+    """Return the time in seconds, after waiting for the device."""
     if device.startswith("cuda"):
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def gpu_gib() -> float | None:
-    """Return the most memory held on the GPU, or None where there is none."""
+    """Return the peak memory on the GPU, or None if there is none."""
     return torch.cuda.max_memory_allocated() / GIB if torch.cuda.is_available() else None
 
 

@@ -1,7 +1,7 @@
-"""What the measured runs amount to: ratios pair by pair, medians, the table, the targets.
+"""Summarise measured runs: ratios within a round, medians, the table, the targets.
 
-Nothing is measured here. A run is the dictionary that `one.py` prints; a round holds one run of
-each of `KINDS`, made right after one another.
+Nothing is measured here. A run is the dictionary that `one.py` prints; a round has one run of each
+of `KINDS`, right after one another.
 """
 
 from statistics import median
@@ -11,23 +11,23 @@ from tutorial_utils.models import TITLES
 
 EPOCHS = 12
 KINDS = ("post", "first", "cached")
-# What issue 4 asks for: ratios at least, memory at most.
+# Ratios at least, memory at most.
 TARGETS = {
     "alexnet": {"ratio_first": 5.0, "ratio_cached": 6.0, "peak_gib": 1.3},
     "vgg16": {"ratio_first": 20.0, "ratio_cached": 40.0, "peak_gib": 2.0},
 }
 SAME_LOSS = 1e-2
 NOTE = (
-    "\\* of the arithmetic of plain convolution, two operations a multiply-add, reading the "
-    "images included; Winograd's method needs less of it, and bfloat16 is faster than the "
+    "\\* of the arithmetic of direct convolution, two operations per multiply-add, reading the "
+    "images included. Winograd's method needs fewer operations, and bfloat16 is faster than the "
     "float32 product, so the share can exceed 1. Accuracy: mean over the seeds of the last epoch, "
-    "in brackets Wilson's 95% interval for one validation set at the mean, then right answers a "
-    "seed."
+    "in brackets Wilson's 95% interval for one validation set at the mean, then the number "
+    "classified correctly for each seed."
 )
 
 
 def post_seconds(run: dict) -> float:
-    """Return what the post's loop takes for 12 epochs: what was measured, times 12."""
+    """Return the seconds of the post's loop for 12 epochs, extrapolated from its fastest one."""
     return run["build_s"] + EPOCHS * run["epoch_s"]
 
 
@@ -37,8 +37,8 @@ def figures(group: dict, *, gflops: float, mult_adds: int, dense: int) -> dict[s
     Args:
         group: the runs by kind, one of each of `KINDS`.
         gflops: what the machine's matrix product reached in this round.
-        mult_adds: of the convolutions, for one image; each is two operations.
-        dense: the same for the dense layers, which the post's validation runs as well.
+        mult_adds: of the convolutions, per image; each is two operations.
+        dense: the same for the dense layers, which the post's validation runs too.
     """
     post, first, cached = (group[kind] for kind in KINDS)
     return {
@@ -89,13 +89,13 @@ def accuracies(course: list[dict], post: list[dict]) -> dict:
     return result
 
 
-def same_epoch(post: list[dict], kept: list[dict]) -> list[dict]:
-    """Compare the first epochs of the real loop and of the one on kept features, seed by seed.
+def same_epoch(post: list[dict], cached: list[dict]) -> list[dict]:
+    """Compare the first epoch of the real loop with that of the loop on cached features, per seed.
 
-    It is the evidence that `accuracy_post` is the post's: the validation losses should agree to
-    within `SAME_LOSS`, as a fraction.
+    This is the evidence that `accuracy_post` is the post's: the validation losses should differ by
+    at most `SAME_LOSS`, as a fraction.
     """
-    by_seed = {run["seed"]: run["curve"][0]["val_loss"] for run in kept}
+    by_seed = {run["seed"]: run["curve"][0]["val_loss"] for run in cached}
     rows = []
     for run in post:
         if run["seed"] in by_seed:
@@ -107,7 +107,7 @@ def same_epoch(post: list[dict], kept: list[dict]) -> list[dict]:
 
 
 def verdicts(arch: str, result: dict) -> list[tuple[bool, str]]:
-    """Hold one network's result against the targets; memory by its highest, ratios by medians."""
+    """Compare one network's result with the targets: ratios by medians, memory by its highest."""
     title, wanted, rows = TITLES[arch], TARGETS[arch], []
     names = {"ratio_first": "12 epochs", "ratio_cached": "12 epochs again"}
     for key, name in names.items():
@@ -125,7 +125,7 @@ def verdicts(arch: str, result: dict) -> list[tuple[bool, str]]:
 
 
 def markdown(results: dict, machine: dict, settings: dict) -> str:
-    """Return the whole report: what was measured and how, the table, the targets."""
+    """Return the report: the machine, the method, the table, the targets."""
     archs = [arch for arch in TITLES if arch in results]
     lines = [f"# The post's loop and the course's, {machine['date']}", "", _machine(machine), ""]
     lines += [_settings(settings, results, archs), ""]
@@ -147,7 +147,7 @@ def _machine(machine: dict) -> str:
     return (
         f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']} with "
         f"{machine['threads']} threads ({machine['capability']}), device {machine['device']}. "
-        f"ImageSet: {machine['images']}. Weights: {machine['weights']}. "
+        f"Images: {machine['images']}. Weights: {machine['weights']}. "
         f"Image size: {machine['size']} x {machine['size']} for both networks."
     )
 
@@ -167,13 +167,13 @@ def _evidence(arch: str, row: dict) -> str:
     verdict = "the same" if row["same"] else "NOT the same"
     return (
         f"- {TITLES[arch]}, seed {row['seed']}: validation loss after one epoch {row['loss']:.5f} "
-        f"by the post's loop, {row['loss_on_features']:.5f} by the same loop on kept features: "
+        f"by the post's loop, {row['loss_on_features']:.5f} by the same loop on cached features: "
         f"{verdict} ({row['apart']:.1e} apart, allowed {SAME_LOSS:g})"
     )
 
 
 def _figure(key: str, form: str):
-    """Return a maker of one cell: median, then lowest to highest."""
+    """Return a function that formats one cell: median, then lowest to highest."""
 
     def cell(result: dict) -> str:
         low, high = (format(end, form) for end in result[f"{key}_spread"])
@@ -183,7 +183,7 @@ def _figure(key: str, form: str):
 
 
 def _accuracy(key: str):
-    """Return a maker of one cell: mean over the seeds, its interval, the counts."""
+    """Return a function that formats one cell: mean over the seeds, its interval, the counts."""
 
     def cell(result: dict) -> str:
         if key not in result:
@@ -197,14 +197,14 @@ def _accuracy(key: str):
 
 ROWS = (
     ("**12 epochs, speed against the post's loop**", _figure("ratio_first", ".1f")),
-    ("**12 epochs again, cache kept**", _figure("ratio_cached", ".1f")),
+    ("**12 epochs again, cache filled**", _figure("ratio_cached", ".1f")),
     ("post, 12 epochs, s (extrapolated)", _figure("seconds_post", ".1f")),
     ("course, 12 epochs, s", _figure("seconds", ".1f")),
     ("of these the features, s", _figure("features_s", ".1f")),
     ("of these the head, s", _figure("head_s", ".1f")),
-    ("course again, cache kept, s", _figure("seconds_cached", ".1f")),
+    ("course again, cache filled, s", _figure("seconds_cached", ".1f")),
     ("**peak memory, course, GiB**", _figure("peak_gib", ".2f")),
-    ("peak memory, cache kept, GiB", _figure("peak_gib_cached", ".2f")),
+    ("peak memory, cache filled, GiB", _figure("peak_gib_cached", ".2f")),
     ("peak memory, post, GiB", _figure("peak_gib_post", ".2f")),
     ("images/s, course, features pass", _figure("images_per_s", ".1f")),
     ("images/s, post, one epoch", _figure("images_per_s_post", ".1f")),

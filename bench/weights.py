@@ -1,11 +1,11 @@
-"""What the demo weights are worth, and what loading them takes: `make bench-weights`.
+"""Measure the demo weights: accuracy of a linear head, and loading. `make bench-weights` runs it.
 
-A linear head learns to tell ants from bees by frozen features, one mean a channel of the last
-convolutions, and is scored on the validation images, with several seeds (start of the head, order
-of the images, and the random network itself). Beside it: the same with a network of random
-weights, and with plain pixels. With ANTS_BEES_DIR set, the real photographs are measured too.
+A linear head is trained on frozen features, the mean of each channel of the last convolution, and
+measured on the validation images, for several seeds (initial head, order of the images, and the
+random network itself). Baselines: the same with random weights, and with plain pixels. With
+ANTS_BEES_DIR set, the real photographs are measured too.
 
-The recipe of the head was set beforehand and is the same for all rows.
+The recipe of the head was fixed beforehand and is the same for all rows.
 """
 
 import argparse
@@ -21,20 +21,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tutorial_utils import data, evaluation, features, models
+from tutorial_utils import data, evaluation, features, lesson, models
 
 EPOCHS, BATCH, RATE, DECAY = 60, 20, 1e-3, 1e-2
-PIXELS = 32  # a side of the images of which a head sees the pixels
+PIXELS = 32  # of a side, where the head is trained on pixels
 LIMITS = {"alexnet": 0.3, "vgg16": 1.5}  # seconds that loading may take
 MIB = 2**20
 
 
 def main() -> None:
-    """Measure and print two tables; or load one network and say what it took."""
+    """Measure and print two tables; or load one network and print what it took."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--size", type=int, help="pixels of a side, in place of the preset's")
-    parser.add_argument("--only", choices=models.ARCHS, help="one network, its demo weights alone")
+    parser.add_argument("--size", type=int, help="pixels of a side, instead of the preset's")
+    parser.add_argument("--only", choices=models.ARCHS, help="only this network's demo weights")
     parser.add_argument("--load", choices=models.ARCHS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.load:
@@ -52,37 +52,37 @@ def main() -> None:
 
 
 def rows(images: data.ImageSet, seeds: int, size: int | None, only: str | None):
-    """Yield (what the head sees, [(training set, validation set) for each seed])."""
+    """Yield (name of the features, [(training set, validation set) for each seed])."""
     preset = models.find_weights("alexnet", "none", quiet=True).transforms()
     preset.crop_size, preset.resize_size = [PIXELS], [PIXELS]
     if not only:
-        sets = [gathered(images.dataset(split, preset)) for split in data.SPLITS]
+        sets = [pixels(images.dataset(split, preset)) for split in data.SPLITS]
         yield f"pixels, {PIXELS}x{PIXELS}", [sets] * seeds
     for arch in [only] if only else models.ARCHS:
         demo = models.find_weights(arch, "demo", quiet=True)
         preset = demo.transforms()
         if size:
             preset.crop_size, preset.resize_size = [size], [size]
-        seen = f"{models.TITLES[arch]}, {preset.crop_size[0]} pixels"
-        yield f"{seen}, demo weights", [pooled(images, demo, preset)] * seeds
+        name = f"{models.TITLES[arch]}, {preset.crop_size[0]} pixels"
+        yield f"{name}, demo weights", [pooled(images, demo, preset)] * seeds
         if only:
             continue
         none = models.find_weights(arch, "none", quiet=True)
-        drawn = []
+        per_seed = []
         for seed in range(seeds):
             torch.manual_seed(seed)
-            drawn.append(pooled(images, none, preset))
-        yield f"{seen}, random weights", drawn
+            per_seed.append(pooled(images, none, preset))
+        yield f"{name}, random weights", per_seed
 
 
-def gathered(dataset) -> tuple[Tensor, Tensor]:
-    """Return all images as (N, D) and their labels."""
+def pixels(dataset) -> tuple[Tensor, Tensor]:
+    """Return the pixels of all images, (N, D), and their labels."""
     pairs = [dataset[k] for k in range(len(dataset))]
     return torch.stack([p.flatten() for p, _ in pairs]), torch.tensor([k for _, k in pairs])
 
 
 def pooled(images: data.ImageSet, weights: models.Weights, preset) -> list:
-    """Return (values (N, C), labels (N,)) of both sets: the mean of each channel's map."""
+    """Return (values (N, C), labels (N,)) of both sets: the mean of each channel."""
     backbone = models.build_backbone(weights)
     backbone = nn.Sequential(backbone[0], nn.AdaptiveAvgPool2d(1), nn.Flatten()).eval()
     sets = []
@@ -93,10 +93,10 @@ def pooled(images: data.ImageSet, weights: models.Weights, preset) -> list:
 
 
 def score(sets: list, seed: int) -> int:
-    """Train a linear head on the first set and return how many of the second it has right."""
-    (values, labels), (asked, truth) = sets
-    middle, spread = values.mean(0), values.std(0).clamp(min=1e-6)
-    values, asked = (values - middle) / spread, (asked - middle) / spread
+    """Train a linear head on the first set and return how many of the second are correct."""
+    (values, labels), (val_values, val_labels) = sets
+    mean, std = values.mean(0), values.std(0).clamp(min=1e-6)
+    values, val_values = (values - mean) / std, (val_values - mean) / std
     torch.manual_seed(seed)
     head = nn.Linear(values.shape[1], 2)
     optimizer = torch.optim.AdamW(head.parameters(), lr=RATE, weight_decay=DECAY)
@@ -107,11 +107,11 @@ def score(sets: list, seed: int) -> int:
             loss.backward()
             optimizer.step()
     with torch.inference_mode():
-        return int((head(asked).argmax(1) == truth).sum())
+        return int((head(val_values).argmax(1) == val_labels).sum())
 
 
 def row(images: data.ImageSet, name: str, sets: list) -> str:
-    """Return one row of the table."""
+    """Return one row of the table: mean and range over the seeds, and an interval."""
     total = len(sets[0][1][1])
     correct = [score(pair, seed) for seed, pair in enumerate(sets)]
     low, high = evaluation.interval(round(mean(correct)), total)
@@ -123,10 +123,8 @@ def row(images: data.ImageSet, name: str, sets: list) -> str:
 
 
 def loading(times: int = 5) -> str:
-    """Load each network's convolutions in processes of their own, and return a table."""
-    lines = [
-        "| network | seconds (lowest to highest) | limit | its tensors, MiB | peak above, MiB |"
-    ]
+    """Load each network's convolutions in separate processes, and return a table."""
+    lines = ["| network | seconds (lowest to highest) | limit | tensors, MiB | peak memory, MiB |"]
     lines.append("|---|---|---|---|---|")
     for arch in models.ARCHS:
         runs = []
@@ -136,30 +134,26 @@ def loading(times: int = 5) -> str:
         seconds = [run["seconds"] for run in runs]
         lines.append(
             f"| {models.TITLES[arch]} | {median(seconds):.3f} ({min(seconds):.3f} to "
-            f"{max(seconds):.3f}) | {LIMITS[arch]} | {runs[0]['tensors'] / MIB:.1f} | "
-            f"{max(run['peak'] for run in runs) / MIB:.1f} |"
+            f"{max(seconds):.3f}) | {LIMITS[arch]} | {runs[0]['tensors_bytes'] / MIB:.1f} | "
+            f"{max(run['peak_bytes'] for run in runs) / MIB:.1f} |"
         )
     return "\n".join(lines)
 
 
 def load(arch: str) -> dict:
-    """Load a network's convolutions from the asset: seconds, bytes of its tensors, peak memory."""
+    """Load a network's convolutions: seconds, bytes of its tensors, peak memory above the start."""
     weights = models.find_weights(arch, "demo", quiet=True)
-    hashlib.sha256(b"")  # what is loaded when first used, other than the weights
+    hashlib.sha256(b"")  # loads what is loaded on first use, apart from the weights
     torch.zeros(1)
-    before, start = peak(), time.perf_counter()
+    before, start = lesson.peak_bytes(), time.perf_counter()
     backbone = models.build_backbone(weights)
     seconds = time.perf_counter() - start
     tensors = sum(p.numel() * p.element_size() for p in backbone.parameters())
-    return {"seconds": seconds, "tensors": tensors, "peak": peak() - before}
-
-
-def peak() -> int:
-    """Return the most memory that this process held so far, in bytes."""
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return {
+        "seconds": seconds,
+        "tensors_bytes": tensors,
+        "peak_bytes": lesson.peak_bytes() - before,
+    }
 
 
 if __name__ == "__main__":

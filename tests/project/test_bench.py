@@ -1,4 +1,4 @@
-"""The benchmark's arithmetic and its report, with made rows: nothing is timed here."""
+"""The benchmark's arithmetic and its report, with invented runs: nothing is timed here."""
 
 import argparse
 import json
@@ -61,7 +61,7 @@ def course(seconds, *, peak=1.0, correct=140, seed=0):
 
 
 def rounds():
-    """Three rounds of a machine that grows slower: both ways slow down together."""
+    """Return three rounds of a machine that becomes slower for both ways."""
     return [
         {"post": post(10.0 * slow), "first": course(20.0 * slow), "cached": course(10.0 * slow)}
         for slow in (1, 2, 3)
@@ -75,7 +75,7 @@ def result(arch="alexnet"):
     return summary.middle(figures) | both | same | {"epochs_run_post": bench.POST_EPOCHS[arch]}
 
 
-def test_the_post_is_extrapolated_from_its_epoch_and_keeps_its_start():
+def test_the_post_is_extrapolated_from_its_epoch_and_counts_building_once():
     assert summary.post_seconds(post(10.0, build_s=3.0)) == 123.0
 
 
@@ -105,13 +105,13 @@ def test_medians_and_spreads():
     assert found == {"x": 2.5, "x_spread": [1.0, 3.0], "y": 1, "y_spread": [1, 1]}
 
 
-def test_the_bench_has_the_keys_that_are_promised():
+def test_a_result_has_the_documented_keys():
     found = json.loads(json.dumps(result()))
     assert all(isinstance(found[key], float) for key in KEYS)
 
 
 @pytest.mark.parametrize(("correct", "not_below"), [(140, True), (134, True), (128, False)])
-def test_accuracy_is_held_against_the_interval_about_the_posts(correct, not_below):
+def test_accuracy_is_compared_with_the_interval_around_the_posts(correct, not_below):
     runs = [course(20.0, correct=n, seed=s) for n, s in ((139, 0), (140, 100), (141, 200))]
     found = summary.accuracies([course(20.0, correct=correct)] * 3, runs)
     assert found["accuracy_post"] == pytest.approx(140 / 153)
@@ -121,9 +121,9 @@ def test_accuracy_is_held_against_the_interval_about_the_posts(correct, not_belo
 
 
 def test_the_real_epoch_is_compared_with_its_own_seed_only():
-    kept = [post(loss=0.5, seed=0), post(loss=0.7, seed=100)]
+    cached = [post(loss=0.5, seed=0), post(loss=0.7, seed=100)]
     real = [post(loss=0.502, seed=0), post(loss=0.72, seed=100), post(loss=0.9, seed=300)]
-    rows = summary.same_epoch(real, kept)
+    rows = summary.same_epoch(real, cached)
     assert [(row["seed"], row["same"]) for row in rows] == [(0, True), (100, False)]
 
 
@@ -132,7 +132,7 @@ def test_passes_and_misses_alexnet():
     lines = summary.verdicts("alexnet", found)
     assert [ok for ok, _ in lines] == [True, True, False, True]
     assert lines[0][1].startswith("AlexNet, 12 epochs: 6.0 times the post's speed")
-    assert "1.31 GiB, wanted at most 1.3" in lines[2][1], "memory is held by its highest"
+    assert "1.31 GiB, wanted at most 1.3" in lines[2][1], "memory is compared by its highest"
 
 
 def test_passes_and_misses_vgg16():
@@ -140,7 +140,7 @@ def test_passes_and_misses_vgg16():
     assert [ok for ok, _ in summary.verdicts("vgg16", found)] == [False, True, True, True]
 
 
-def test_no_accuracy_measured_gives_no_verdict_and_a_table_that_says_so():
+def test_without_accuracy_there_is_no_verdict_and_the_table_has_a_gap():
     found = {k: v for k, v in result().items() if "accuracy" not in k and k != "not_below"}
     assert len(summary.verdicts("alexnet", found)) == 3
     assert "| **accuracy, post** | not measured |" in summary.markdown(
@@ -148,10 +148,10 @@ def test_no_accuracy_measured_gives_no_verdict_and_a_table_that_says_so():
     )
 
 
-def test_the_report_says_what_was_measured_and_what_was_not():
+def test_the_report_names_what_was_measured_and_what_was_extrapolated():
     results = {"vgg16": result("vgg16"), "alexnet": result()}
     text = summary.markdown(results, MACHINE, SETTINGS)
-    assert "| | AlexNet | VGG16 |" in text, "in this order, whatever the dictionary's"
+    assert "| | AlexNet | VGG16 |" in text, "in this order, whatever the dictionary's order"
     assert "| **12 epochs, speed against the post's loop** | 6.0 (6.0 to 6.0) |" in text
     assert "**Extrapolated**" in text
     assert "2 for AlexNet, 1 for VGG16" in text
@@ -181,21 +181,21 @@ def test_convolutions_and_dense_layers_are_counted_apart():
 
 
 class Fake:
-    """Stands for the processes: gives made runs and notes what was asked for."""
+    """Stand in for the processes: returns invented runs and notes the calls."""
 
-    stamp = "cpu drawn 1"
+    stamp = "cpu synthetic 1"
 
     def __init__(self):
-        self.asked = []
+        self.calls = []
 
     def __call__(self, what, *arguments):
-        self.asked.append(what)
+        self.calls.append(what)
         if what == "peak":
             return {"gflops": 100.0}
-        return post() if what == "post" else course(20.0) | {"reused": self.asked[-2] == "course"}
+        return post() if what == "post" else course(20.0) | {"reused": self.calls[-2] == "course"}
 
-    def forget(self):
-        self.asked.append("forget")
+    def clear(self):
+        self.calls.append("clear")
 
 
 def options_for(folder, **changes):
@@ -206,31 +206,31 @@ def options_for(folder, **changes):
 def test_rounds_alternate_and_begin_with_the_cache_empty(tmp_path):
     fake = Fake()
     rows = bench.measure_rounds(options_for(tmp_path), fake)
-    assert fake.asked[:5] == ["peak", "post", "forget", "course", "course"]
-    assert fake.asked[5:] == ["peak", "forget", "course", "course", "post"]
+    assert fake.calls[:5] == ["peak", "post", "clear", "course", "course"]
+    assert fake.calls[5:] == ["peak", "clear", "course", "course", "post"]
     assert [row["round"] for row in rows] == [0, 1]
 
 
-def test_a_run_that_was_cut_off_goes_on(tmp_path, capsys):
+def test_a_run_that_was_cut_off_is_resumed(tmp_path, capsys):
     bench.measure_rounds(options_for(tmp_path, rounds=1), Fake())
     fake = Fake()
     rows = bench.measure_rounds(options_for(tmp_path, resume=True), fake)
-    assert fake.asked.count("peak") == 1 and len(rows) == 2
-    assert "round 1, alexnet: kept" in capsys.readouterr().out
+    assert fake.calls.count("peak") == 1 and len(rows) == 2
+    assert "round 1, alexnet: reused" in capsys.readouterr().out
 
 
-def test_a_new_run_starts_anew_and_other_code_is_not_kept(tmp_path):
+def test_a_new_run_and_other_code_start_from_nothing(tmp_path):
     bench.measure_rounds(options_for(tmp_path), Fake())
     fake = Fake()
     bench.measure_rounds(options_for(tmp_path), fake)
-    assert fake.asked.count("peak") == 2
+    assert fake.calls.count("peak") == 2
     fake = Fake()
-    fake.stamp = "cpu drawn 2"
+    fake.stamp = "cpu synthetic 2"
     bench.measure_rounds(options_for(tmp_path, resume=True), fake)
-    assert fake.asked.count("peak") == 2
+    assert fake.calls.count("peak") == 2
 
 
-def test_a_run_that_fails_is_told(tmp_path, monkeypatch):
+def test_a_run_that_fails_stops_the_benchmark(tmp_path, monkeypatch):
     monkeypatch.setattr(bench, "code_sum", lambda: "0")
     images = argparse.Namespace(root=tmp_path / "nowhere")
     runner = bench.Runner(argparse.Namespace(out=tmp_path, device="cpu"), images)
@@ -259,12 +259,30 @@ def test_cost_takes_the_median_of_each_size_and_the_widest_gap():
     assert cost.draw(rows, MACHINE).axes[0].get_xscale() == "log"
 
 
+def test_cost_measures_every_size_and_writes_its_report(tmp_path, monkeypatch):
+    def measured(count, options):
+        return {"count": count, "seconds": count / 100, "peak_gib": 1.0}
+
+    words = ["cost.py", "--data", "tiny", "--out", str(tmp_path), "--sizes", "4", "8"]
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr(cost, "in_own_process", measured)
+    cost.main()
+    written = json.loads((tmp_path / "cost.json").read_text(encoding="utf-8"))
+    assert [row["ms_per_image"] for row in written["sizes"]] == [10.0, 10.0]
+    assert written["machine"]["images"] == "tiny, enlarged"
+    assert (tmp_path / "cost.md").exists() and (tmp_path / "cost.png").exists()
+
+
+def test_the_code_that_results_depend_on_is_there():
+    assert len(bench.code_sum()) == 16
+
+
 def test_cost_reads_images_from_archives_without_unpacking(tmp_path):
     cost_archives(tmp_path, per_class=3)
     found = cost.Zipped(tmp_path, 5, transform=lambda image: image.size)
     assert len(found) == 5
     assert found[0] == ((64, 64), 0) and found[4][1] == 1
-    with pytest.raises(ValueError, match="holds 12 images, 13 were asked for"):
+    with pytest.raises(ValueError, match="holds 12 images, not 13: give a larger folder"):
         cost.Zipped(tmp_path, 13, transform=None)
 
 
@@ -282,20 +300,20 @@ def cost_archives(folder, *, per_class):
                     archive.writestr(f"train/{label}/{number}_{image}.webp", content.getvalue())
 
 
-def values(count: int, apart: float, seed: int) -> tuple:
-    """Return (N, 6) in which one column tells the classes apart, and the labels."""
+def values(count: int, gap: float, seed: int) -> tuple:
+    """Return (N, 6) in which one column separates the classes, and the labels."""
     found = torch.randn(count, 6, generator=torch.Generator().manual_seed(seed))
     labels = torch.arange(count) % 2
-    found[:, 2] += apart * (labels - 0.5)
-    return found * 100 + 7, labels  # whatever the scale
+    found[:, 2] += gap * (labels - 0.5)
+    return found * 100 + 7, labels  # the scale does not matter
 
 
-def test_a_linear_head_finds_what_tells_the_classes_apart():
+def test_a_linear_head_finds_the_column_that_separates_the_classes():
     assert weights.score([values(80, 8.0, 0), values(100, 8.0, 1)], seed=0) >= 97
     assert 30 <= weights.score([values(80, 0.0, 0), values(100, 0.0, 1)], seed=0) <= 70
 
 
-def test_a_linear_head_is_the_seeds():
+def test_a_linear_head_is_reproducible():
     sets = [values(40, 1.0, 0), values(200, 1.0, 1)]
     assert weights.score(sets, seed=3) == weights.score(sets, seed=3)
 
@@ -312,5 +330,5 @@ def test_loading_makes_no_second_copy_of_the_tensors(arch):
     words = [sys.executable, str(BENCH / "weights.py"), "--load", arch]
     took = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
     asset = (BENCH.parent / "tutorial_utils" / "assets" / f"{arch}.safetensors").stat().st_size
-    # The tensors once, the file as it is read and as it is stored, and some code that is loaded.
-    assert took["peak"] < took["tensors"] + 2 * asset + 10 * 2**20
+    # The tensors once, the file as it is read and as it is decoded, and some code that is loaded.
+    assert took["peak_bytes"] < took["tensors_bytes"] + 2 * asset + 10 * 2**20
