@@ -122,8 +122,8 @@ def test_a_fair_coin(answer):
     ("answer", "text"),
     [
         (one_side, "2 and 8: you counted only one side"),
-        (this_split, "2 and 8: that is the probability of exactly"),
-        (lambda a, b: 2 * this_split(a, b), "2 and 8: that is the probability of exactly"),
+        (this_split, "2 and 8: that is the probability of exactly this split. Hint"),
+        (lambda a, b: 2 * this_split(a, b), "exactly this split, on both sides"),
         (
             lambda a, b: 2 * (one_side(a, b) - this_split(a, b)),
             "2 and 8: the split itself is missing",

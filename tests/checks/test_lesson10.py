@@ -124,14 +124,14 @@ def weights_only(layers, stage):
         (thawed(lambda layers, stage: layers[-stage:]), "no stage: leave those out"),
         (
             thawed(lambda layers, stage: held(layers)[-stage:]),
-            "in stage 0, of the 3 layers with parameters",
+            r"in stage 0, .*\[-0:\]",
         ),
         (thawed(lambda layers, stage: held(layers)[:stage]), "begin at the end"),
         (
             thawed(lambda layers, stage: held(layers)[3 - stage :], freeze=False),
             "freeze all of them first",
         ),
-        (weights_only, "a layer's weight is trainable and its bias is"),
+        (weights_only, "weight is trainable and its bias is not"),
         (lambda layers, stage: by_index(layers, stage) * 0 + stage, "values are trainable.*count"),
         (
             lambda layers, stage: str(by_index(layers, stage)),
@@ -163,7 +163,7 @@ def test_fair_epochs(answer):
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (lambda n, b, s: s / math.ceil(n / b), r"64 images, batches of 32, 21 steps: 10\.5 is"),
+        (lambda n, b, s: s / math.ceil(n / b), "no whole number.*every epoch is complete"),
         (lambda n, b, s: s // math.ceil(n / b), "too few.*round the epochs up"),
         (lambda n, b, s: math.ceil(s * b / n), "too many.*is a step too"),
         (lambda n, b, s: math.ceil(s / max(n // b, 1)), "too many.*is a step too"),

@@ -93,7 +93,7 @@ def test_leaking_groups(answer):
         ),
         (
             lambda g, t, v: [x for x in g if not set(x) <= set(v)],
-            "you counted a group that is completely in",
+            "you counted a group that is completely in train",
         ),
         (
             lambda g, t, v: [x for x in g if not set(x) <= set(t) and not set(x) <= set(v)],

@@ -57,7 +57,7 @@ def around(half):
         (around(lambda n, s: 1.96 * s / n**0.5), "1.96 holds for many values"),
         (around(lambda n, s: stats.norm.ppf(0.975) * s / n**0.5), "1.96 holds for many"),
         (around(lambda n, s: stats.t.ppf(0.975, n - 1) * s), "a mean of n varies less"),
-        (around(lambda n, s: s), r"for 4 accuracies your interval reaches 0\.0129"),
+        (around(lambda n, s: s), "how much single runs vary"),
         (around(lambda n, s: s / n**0.5), "two thirds, not 95%"),
         (around(lambda n, s: stats.t.ppf(0.95, n - 1) * s / n**0.5), "2.5% lie on each side"),
         (around(lambda n, s: stats.t.ppf(0.975, n) * s / n**0.5), "n - 1 degrees of freedom"),
@@ -105,14 +105,14 @@ def test_the_best_of_many(answer):
     [
         (
             lambda runs, accuracy, images: accuracy,
-            r"best of 20 runs with accuracy 0\.94, tested on",
+            "that is the accuracy of each run",
         ),
         (lambda r, a, p: 1 - by_sum(r, 1 - a, p), "what the worst of them shows"),
-        (lambda r, a, p: by_sum(r, a, p) * p, r"best of 1 runs with accuracy 0\.9, tested on"),
+        (lambda r, a, p: by_sum(r, a, p) * p, "divide the number correct by the images"),
         (lambda r, a, p: by_sum(r, a, p) + 0.02, "take the best of a round"),
         (
             lambda r, a, p: torch.binomial(torch.full((r,), float(p)), torch.tensor(a)).max() / p,
-            r"best of 1 runs with accuracy 0\.9, tested on",
+            "two calls of your function|take the best of a round",
         ),
         (lambda r, a, p: [0.9, 0.9], "one fraction"),
     ],
@@ -164,16 +164,16 @@ def strict(table):
     [
         (lambda table: table.loc[table["val_accuracy"].idxmax(), "lr"], "best single run"),
         (by("max"), "best single run"),
-        (by("mean", fill=0.0), r"of 0\.001: 0\.95, failed, 0\.94, 0\.95; 0\.0001:"),
+        (by("mean", fill=0.0), "different from an accuracy of 0"),
         (by("mean"), "one lucky seed"),
         (strict, "not more than half"),
         (
             lambda table: table["val_accuracy"].max(),
-            r"of 0\.0001: 0\.92, 0\.93, 0\.94, 0\.93; 0\.001:",
+            "none of them.*return the rate",
         ),
         (
             lambda table: table["val_accuracy"].idxmax(),
-            r"of 0\.0001: 0\.92, 0\.93, 0\.94, 0\.93; 0\.001:",
+            "none of them.*return the rate",
         ),
         (lambda table: table.groupby("lr")["val_accuracy"].mean().idxmin(), "best single run"),
         (lambda table: table, "expected a number, not a value of type"),
