@@ -1,7 +1,7 @@
-"""Makes pages of executed lessons: `python .github/site.py build build/site`.
+"""Make a site of executed lessons: `python .github/site.py build build/site`.
 
-Takes what `make lessons` wrote (`lessons/NN_name.html`, `results.csv`), lets the lessons' links
-lead to pages instead of notebooks, and adds an index with the table of results.
+Reads what `make lessons` wrote (`lessons/NN_name.html`, `results.csv`), links the lessons to pages
+instead of notebooks, and adds an index with the table of results.
 """
 
 import csv
@@ -40,15 +40,15 @@ def build(built: Path, site: Path, root: Path = ROOT) -> list[Path]:
 
 
 def _source(root: Path) -> str:
-    """Return where the files lie on GitHub."""
+    """Return the address of the files on GitHub."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     return f"{project['project']['urls']['Repository']}/blob/{project['tool']['tutorial']['ref']}"
 
 
 def _linked(text: str, names: set[str], source: str) -> str:
-    """Let a page's links lead to pages, and to GitHub for what is no page."""
+    """Return a page whose links lead to other pages, or to GitHub for files that are none."""
 
-    def lead(match: re.Match) -> str:
+    def link(match: re.Match) -> str:
         target = match[1]
         if target == "../README.md":
             return 'href="../index.html"'
@@ -57,23 +57,24 @@ def _linked(text: str, names: set[str], source: str) -> str:
         path = target.removeprefix("../") if target.startswith("../") else f"notebooks/{target}"
         return f'href="{source}/{path}"'
 
-    return re.sub(r'href="((?:\.\./)?[\w./-]+\.(?:ipynb|md))"', lead, text)
+    return re.sub(r'href="((?:\.\./)?[\w./-]+\.(?:ipynb|md))"', link, text)
 
 
 def _index(pages: list[Path], results: Path, source: str) -> str:
+    """Return the index: links to the lessons and the table of results."""
     items = "".join(
         f'<li><a href="lessons/{page.name}">{html.escape(_title(page))}</a></li>' for page in pages
     )
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Ants and Bees</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style>'
-        f'<h1>Ants and Bees</h1><p>The lessons, as they ran. <a href="{source}/README.md">'
+        f'<h1>Ants and Bees</h1><p>The executed lessons. <a href="{source}/README.md">'
         f"About the course</a>.</p><ul>{items}</ul>{_table(results)}</html>\n"
     )
 
 
 def _title(page: Path) -> str:
-    """Return a page's title: its first heading, without the mark that nbconvert puts behind it."""
+    """Return a page's title: its first heading, without the link that nbconvert adds to it."""
     found = re.search(r"<h1[^>]*>(.*?)</h1>", page.read_text(encoding="utf-8"), re.S)
     text = re.sub(r"<a class=\"anchor-link\".*?</a>|<[^>]+>", "", found[1]) if found else page.stem
     return html.unescape(text).strip()

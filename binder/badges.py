@@ -1,10 +1,10 @@
-"""Writes the repository's address into everything that names it: `make badges REPO=... REF=...`.
+"""Write the repository's address into every file that names it: `make badges REPO=... REF=...`.
 
-The address stands in one place, pyproject.toml: `Repository` in [project.urls] and `ref` in
-[tool.tutorial]. From there it goes into every lesson (Binder and Colab badges beneath the title,
-and a bootstrap cell that installs the package where it is missing), the worked answers and the
-README. Kept outputs stay; a bootstrap cell that is put in is silent, and the cells after it are
-counted one further.
+The address is defined in pyproject.toml: `Repository` in [project.urls] and `ref` in
+[tool.tutorial]. From there it is copied into every lesson (Binder and Colab badges below the title,
+and a bootstrap cell that installs the package where it is missing), the solutions and the README.
+Stored outputs are not changed; where a bootstrap cell is inserted, it has no output, and the
+execution counts of the cells after it rise by one.
 
 Sources:
     Binder's links: https://mybinder.readthedocs.io/en/latest/howto/lab_workspaces.html
@@ -25,13 +25,13 @@ import nbformat
 ROOT = Path(__file__).resolve().parent.parent
 FIRST_LESSON = "00_start_here.ipynb"
 PACKAGE = "tutorial_utils[colab]"
-MARK = 'find_spec("tutorial_utils")'  # by this a bootstrap cell is known
+MARK = 'find_spec("tutorial_utils")'  # identifies a bootstrap cell
 BADGE = re.compile(r"^\[!\[(?:Open in Binder|Open in Colab|Tests)\]\(.*\)\n?", re.M)
 
 OWNER = re.compile(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}")
 NAME = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
 REF = re.compile(r"(?!.*\.\.)[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9_-])?")
-# The same in a text, where a full stop may end the sentence.
+# A name in a text, where a full stop may end the sentence.
 WORD = r"[\w-]+(?:\.[\w-]+)*"
 
 
@@ -48,7 +48,7 @@ class Address(NamedTuple):
 
 
 def read(root: Path = ROOT) -> Address:
-    """Return the address that stands in pyproject.toml."""
+    """Return the address in pyproject.toml."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     url = project["project"]["urls"]["Repository"]
     return check(url.removeprefix("https://github.com/"), project["tool"]["tutorial"]["ref"])
@@ -58,20 +58,20 @@ def check(repo: str, ref: str) -> Address:
     """Return the address, after checking that Binder, Colab and pip can all use it.
 
     Raises:
-        ValueError: if one of the two is not what GitHub allows, or holds what a link cannot.
+        ValueError: if GitHub does not allow one of the two, or a link cannot contain it.
     """
     owner, slash, name = repo.partition("/")
     if not slash or not OWNER.fullmatch(owner) or not NAME.fullmatch(name):
         raise ValueError(
-            f"REPO must be owner/name as GitHub has it (letters, digits, hyphens; in the name also "
-            f"dots and underscores), got {repo!r}; for example REPO=ants-and-bees/ants-and-bees"
+            f"REPO must be owner/name as on GitHub (letters, digits, hyphens; in the name also "
+            f"dots and underscores), not {repo!r}; for example REPO=ants-and-bees/ants-and-bees"
         )
     if name.endswith(".git"):
-        raise ValueError(f"REPO is written without .git, got {repo!r}: use {repo[:-4]!r}")
+        raise ValueError(f"REPO must be written without .git, not {repo!r}: use {repo[:-4]!r}")
     if not REF.fullmatch(ref) or ref.endswith(".lock"):
         raise ValueError(
             f"REF must be a branch or tag of letters, digits, dots, hyphens and underscores (a "
-            f"slash would break Binder's links), got {ref!r}; for example REF=v1.0"
+            f"slash would break Binder's links), not {ref!r}; for example REF=v1.0"
         )
     return Address(repo, ref)
 
@@ -101,8 +101,8 @@ def bootstrap(address: Address) -> str:
 def rewrite(text: str, old: Address, new: Address) -> str:
     """Return a text in which every address of the course is the new one.
 
-    Links to Binder and Colab, installs and clones are the course's own whatever they say now; any
-    other link to GitHub is so only if it names the old address.
+    Links to Binder and Colab, installs and clones are always the course's own; any other link to
+    GitHub is only if it names the old address.
     """
     github, any_repo = r"https://github\.com/", rf"{WORD}/{WORD}"
     owner, _, name = new.repo.partition("/")
@@ -118,8 +118,8 @@ def rewrite(text: str, old: Address, new: Address) -> str:
         rf"({github}){re.escape(old.repo)}/(blob|tree)/{WORD}": rf"\g<1>{new.repo}/\g<2>/{new.ref}",
         rf"({github}){re.escape(old.repo)}(?![\w-])": rf"\g<1>{new.repo}",
     }
-    for found, put in rules.items():
-        text = re.sub(found, put, text)
+    for pattern, replacement in rules.items():
+        text = re.sub(pattern, replacement, text)
     return text
 
 
@@ -135,11 +135,11 @@ def stale(root: Path = ROOT) -> list[Path]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the address, or with --check only say which files are stale."""
+    """Write the address, or with --check only print which files are stale."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repo", default="", help="owner/name; without it, that of pyproject.toml")
-    parser.add_argument("--ref", default="", help="branch or tag; without it, that of pyproject")
-    parser.add_argument("--check", action="store_true", help="write nothing, name what is stale")
+    parser.add_argument("--repo", default="", help="owner/name (that in pyproject.toml)")
+    parser.add_argument("--ref", default="", help="branch or tag (that in pyproject.toml)")
+    parser.add_argument("--check", action="store_true", help="write nothing, print the stale files")
     parser.add_argument("--root", type=Path, default=ROOT, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     try:
@@ -156,14 +156,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _planned(new: Address, root: Path) -> list[tuple[Path, str]]:
-    """Return every file that names the address, with the text that it should have."""
+    """Return every file that names the address, with the text it should have."""
     old = read(root)
     lessons = sorted((root / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-    answers = sorted((root / "notebooks" / "solutions").glob("*.ipynb"))
+    solutions = sorted((root / "notebooks" / "solutions").glob("*.ipynb"))
     plan = [(root / "pyproject.toml", _project(root / "pyproject.toml", new))]
     plan.append((root / "README.md", _readme(root / "README.md", old, new)))
     plan += [(path, _lesson(path, old, new)) for path in lessons]
-    return plan + [(path, _notebook(path, old, new)) for path in answers]
+    return plan + [(path, _notebook(path, old, new)) for path in solutions]
 
 
 def _replace(path: Path, text: str) -> bool:
@@ -188,7 +188,7 @@ def _readme(path: Path, old: Address, new: Address) -> str:
 
 
 def _under_title(text: str, lines: str) -> str:
-    """Put lines beneath the title, in place of the badges that are there."""
+    """Return a text with these lines below its title, instead of older badges."""
     title, _, rest = BADGE.sub("", text).partition("\n")
     return f"{title}\n\n{lines}\n{rest.lstrip()}"
 
@@ -198,11 +198,11 @@ def _lesson(path: Path, old: Address, new: Address) -> str:
     before = copy.deepcopy(book)
     _rewrite_cells(book, old, new)
     book.cells[0].source = _under_title(book.cells[0].source, badges(path.name, new))
-    spot = next((i for i, cell in enumerate(book.cells) if MARK in cell.source), None)
-    if spot is None:
+    index = next((i for i, cell in enumerate(book.cells) if MARK in cell.source), None)
+    if index is None:
         _insert(book, nbformat.v4.new_code_cell(bootstrap(new), id=f"{path.stem[:2]}-bootstrap"))
     else:
-        book.cells[spot].source = bootstrap(new)
+        book.cells[index].source = bootstrap(new)
     return _text(path, before, book)
 
 
@@ -219,7 +219,7 @@ def _rewrite_cells(book: nbformat.NotebookNode, old: Address, new: Address) -> N
 
 
 def _insert(book: nbformat.NotebookNode, cell: nbformat.NotebookNode) -> None:
-    """Put the cell beneath the opening, and count the cells after it one further."""
+    """Insert a cell after the first one, and raise the execution counts after it by one."""
     code = [other for other in book.cells if other.cell_type == "code"]
     if any(other.execution_count for other in code):
         cell.execution_count = 1
@@ -230,7 +230,7 @@ def _insert(book: nbformat.NotebookNode, cell: nbformat.NotebookNode) -> None:
 
 
 def _text(path: Path, before: nbformat.NotebookNode, after: nbformat.NotebookNode) -> str:
-    """Return the notebook's text; as it stands in the file, if nothing in it changed."""
+    """Return the notebook's text, byte for byte that of the file if no cell changed."""
     if before == after:
         return path.read_text(encoding="utf-8")
     return nbformat.writes(after) + "\n"

@@ -1,11 +1,11 @@
-"""Measures what the README's table of results says, and keeps it in images/results.json.
+"""Measure the README's table of results and store the runs in images/results.json.
 
-Run it by `make results`. Runs that are in the file already are not run again, so it goes on
-where it was stopped. With ANTS_BEES_DIR set, the real photographs are measured too.
+`make results` runs it. Runs that are in the file are not repeated, so it resumes where it was
+stopped. With ANTS_BEES_DIR set, the real photographs are measured too.
 
 12 epochs of Adam without augmentation, by the recipes in PLAN. "demo": the backbone is frozen and
-runs once over each image, and the classifier trains on what it gives; "scratch": all layers
-start at random and all are trained, by the post's recipe.
+runs once over each image, and the classifier is trained on its features; "scratch": all layers
+start at random and are trained, by the blog post's recipe.
 """
 
 import argparse
@@ -16,10 +16,11 @@ from pathlib import Path
 import torch
 
 from tutorial_utils import data, evaluation, features, models, synthetic, training
+from tutorial_utils._support import files
 
-KEPT = Path(__file__).with_name("results.json")
+RESULTS = Path(__file__).with_name("results.json")
 EPOCHS = 12
-# Which network, how, and by which recipe: (batch size, Adam's learning rate).
+# (network, way of training): (batch size, Adam's learning rate).
 PLAN = {
     ("alexnet", "demo"): (20, 3e-5),
     ("vgg16", "demo"): (64, 1e-4),
@@ -31,8 +32,10 @@ def main() -> None:
     """Measure what is not in the file yet, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", default="", help="alexnet or vgg16, demo or scratch, drawn ...")
-    parser.add_argument("--table", action="store_true", help="only print what is kept")
+    parser.add_argument(
+        "--only", default="", help="part of a run's name, such as alexnet or scratch"
+    )
+    parser.add_argument("--table", action="store_true", help="only print the table of stored runs")
     options = parser.parse_args()
     sources = ["synthetic"] + (["folder"] if os.environ.get("ANTS_BEES_DIR") else [])
     if not options.table:
@@ -45,23 +48,23 @@ def main() -> None:
 
 
 def measure(images: data.ImageSet, arch: str, how: str, *, seeds: int) -> None:
-    """Run what is missing for one set of images, one network and one way of training."""
+    """Run the missing seeds for one set of images, one network and one way of training."""
     sets, (batch_size, rate) = None, PLAN[arch, how]
-    for seed in range(0, 100 * seeds, 100):  # fit adds the epoch: keep seeds apart
+    for seed in range(0, 100 * seeds, 100):  # fit adds the epoch to the seed
         key = name_of(images, arch, how, seed)
         if key in read():
-            print("kept:", key)
+            print("stored:", key)
             continue
         torch.manual_seed(seed)
         if how == "scratch":
             network, sets = scratch(images, arch, sets)
         else:
             network, sets = frozen(images, arch, sets)
-        print("now:", key, flush=True)
+        print("running:", key, flush=True)
         train = data.loader(sets[0], batch_size=batch_size, shuffle=True)
         val = data.loader(sets[1], batch_size=batch_size)
         history = training.fit(network, train, val=val, epochs=EPOCHS, lr=rate, seed=seed)
-        keep(key, history)
+        store(key, history)
 
 
 def frozen(images: data.ImageSet, arch: str, sets: list | None) -> tuple:
@@ -78,7 +81,7 @@ def frozen(images: data.ImageSet, arch: str, sets: list | None) -> tuple:
 
 
 def scratch(images: data.ImageSet, arch: str, sets: list | None) -> tuple:
-    """Return a network that knows nothing, all of it trainable, and both sets, decoded once."""
+    """Return a network of random weights, all trainable, and both sets, decoded once."""
     preset = models.find_weights(arch, "demo", quiet=True).transforms()
     network = models.build(arch, weights="none", quiet=True)
     models.swap_head(network, classes=2)
@@ -86,27 +89,25 @@ def scratch(images: data.ImageSet, arch: str, sets: list | None) -> tuple:
 
 
 def name_of(images: data.ImageSet, arch: str, how: str, seed: int) -> str:
-    """Name a run: images, network, way of training, seed."""
-    which = f"drawn-{synthetic.VERSION}" if images.origin == "synthetic" else "photographs"
+    """Return a run's name: images, network, way of training, seed."""
+    which = f"synthetic-{synthetic.VERSION}" if images.origin == "synthetic" else "photographs"
     return f"{which} {arch} {how} {seed}"
 
 
 def read() -> dict:
-    """Return what is kept: {name: list of epochs}."""
-    return json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
+    """Return the stored runs: {name: list of epochs}."""
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
 
 
-def keep(key: str, history: training.History) -> None:
-    """Add one run to the file, in one step."""
+def store(key: str, history: training.History) -> None:
+    """Add one run to the file."""
     epochs = history.frame().round(6).to_dict("records")
     text = json.dumps(read() | {key: epochs}, indent=None, separators=(",", ":"))
-    half = KEPT.with_suffix(".part")
-    half.write_text(text.replace('],"', '],\n"') + "\n", encoding="utf-8")
-    os.replace(half, KEPT)
+    files.write_bytes(RESULTS, (text.replace('],"', '],\n"') + "\n").encode())
 
 
 def table(runs: dict, total: int = 153) -> str:
-    """Return the kept runs as a Markdown table: mean over seeds, range, interval of the mean."""
+    """Return the runs as a Markdown table: mean over seeds, range, interval at the mean."""
     lines = [
         "| images | network | weights | seeds | last epoch: mean (range) |"
         " 95% interval of one run at the mean | best epoch: mean |",

@@ -1,4 +1,4 @@
-"""`make badges`: one address everywhere, changed everywhere at once, and kept outputs kept."""
+"""`make badges`: one address everywhere, changed everywhere at once, and outputs unchanged."""
 
 import re
 import shutil
@@ -27,7 +27,7 @@ ANY = re.compile(
 
 @pytest.fixture
 def copied(tmp_path):
-    """Return a copy of all that names the address."""
+    """Return a copy of all files that name the address."""
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
@@ -36,7 +36,7 @@ def copied(tmp_path):
 
 @pytest.fixture
 def small(tmp_path):
-    """Return a tiny course: a lesson as it is written, before it has badges."""
+    """Return a tiny course with a lesson that has no badges yet."""
     (tmp_path / "pyproject.toml").write_text(
         '[project.urls]\nRepository = "https://github.com/a/b"\n\n[tool.tutorial]\nref = "main"\n'
     )
@@ -93,8 +93,7 @@ def test_the_command_changes_every_address_and_back(copied, capsys):
     assert badges.main(["--root", str(copied), "--repo", NEW.repo, "--ref", NEW.ref]) == 0
     assert f"written: {Path('notebooks', LESSONS[0].name)}" in capsys.readouterr().out
     for name, text in everything(copied).items():
-        left = text.replace("make badges REPO=owner/name", "")  # the README's example stays
-        assert now.repo not in left, f"{name} still names {now.repo}"
+        assert now.repo not in text, f"{name} still names {now.repo}"
         for found in ANY.findall(text):
             assert NEW.repo in found, f"{name}: {found}"
             assert NEW.ref in found or found.startswith("git clone"), f"{name}: {found}"
@@ -113,7 +112,7 @@ def test_the_command_is_idempotent(copied, capsys):
     assert everything(copied) == once
 
 
-def test_it_puts_in_what_is_missing_and_keeps_the_outputs(small):
+def test_it_inserts_what_is_missing_and_keeps_the_outputs(small):
     written = badges.write(badges.read(small), small)
     assert [path.name for path in written] == ["README.md", "00_one.ipynb"]
     book = lesson(small)
@@ -168,14 +167,14 @@ def test_the_bootstrap_cell_installs_where_the_package_is_missing():
     from IPython.core.inputtransformer2 import TransformerManager
 
     source = badges.bootstrap(NEW).replace("tutorial_utils", "no_such_package")
-    asked = []
+    calls = []
 
     class Shell:
         def run_line_magic(self, name, line):
-            asked.append(f"%{name} {line}")
+            calls.append(f"%{name} {line}")
 
     exec(TransformerManager().transform_cell(source), {"get_ipython": Shell})
-    assert asked == [
+    assert calls == [
         '%pip install -q "no_such_package[colab] @ git+https://github.com/bee-lab/ants.2@v1.0-rc1"'
     ]
 
@@ -192,17 +191,17 @@ def test_texts_of_others_are_left_alone():
 
 
 @pytest.mark.parametrize(
-    ("repo", "ref", "said"),
+    ("repo", "ref", "message"),
     [
-        ("ants", "main", "REPO must be owner/name .* got 'ants'"),
+        ("ants", "main", "REPO must be owner/name .* not 'ants'"),
         ("a/b/c", "main", "REPO must be owner/name"),
         ("https://github.com/a/b", "main", "REPO must be owner/name .*for example REPO="),
         ("-a/b", "main", "REPO must be owner/name"),
         ("a/..", "main", "REPO must be owner/name"),
         ("a/b c", "main", "REPO must be owner/name"),
         ("a/$(x)", "main", "REPO must be owner/name"),
-        ("a/b.git", "main", "REPO is written without .git, got 'a/b.git': use 'a/b'"),
-        ("a/b", "feature/x", "REF must be a branch or tag .*slash would break.* got 'feature/x'"),
+        ("a/b.git", "main", "REPO must be written without .git, not 'a/b.git': use 'a/b'"),
+        ("a/b", "feature/x", "REF must be a branch or tag .*slash would break.* not 'feature/x'"),
         ("a/b", "v1..2", "REF must be a branch or tag"),
         ("a/b", "v1.lock", "REF must be a branch or tag"),
         ("a/b", "-f", "REF must be a branch or tag"),
@@ -210,10 +209,10 @@ def test_texts_of_others_are_left_alone():
         ("a/b", "v1.", "REF must be a branch or tag"),
     ],
 )
-def test_a_bad_address_is_explained_and_nothing_is_written(repo, ref, said, small, capsys):
-    with pytest.raises(ValueError, match=said):
+def test_a_bad_address_is_explained_and_nothing_is_written(repo, ref, message, small, capsys):
+    with pytest.raises(ValueError, match=message):
         badges.check(repo, ref)
     before = everything(small)
     assert badges.main([f"--root={small}", f"--repo={repo}", f"--ref={ref}"]) == 2
-    assert re.search(f"error: {said}", capsys.readouterr().err)
+    assert re.search(f"error: {message}", capsys.readouterr().err)
     assert everything(small) == before

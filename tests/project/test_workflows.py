@@ -1,4 +1,4 @@
-"""The workflows: actionlint finds nothing, and they keep to few rights, times and versions."""
+"""The workflows: actionlint finds nothing; permissions, time limits and versions are set."""
 
 import importlib.util
 import re
@@ -55,7 +55,7 @@ def test_actionlint_finds_nothing(path):
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "said"),
+    ("valid", "broken", "message"),
     [
         ("ubuntu-latest", "ubuntu-lastest", 'label "ubuntu-lastest" is unknown'),
         ("runs-on:", "run-on:", '"runs-on" section is missing'),
@@ -64,17 +64,17 @@ def test_actionlint_finds_nothing(path):
         ("pages: write", "page: write", 'unknown permission scope "page"'),
     ],
 )
-def test_actionlint_would_find_it(right, wrong, said, tmp_path):
+def test_actionlint_finds_a_mistake(valid, broken, message, tmp_path):
     text = (FOLDER / "pages.yml").read_text(encoding="utf-8")
-    assert right in text
-    (tmp_path / "pages.yml").write_text(text.replace(right, wrong), encoding="utf-8")
+    assert valid in text
+    (tmp_path / "pages.yml").write_text(text.replace(valid, broken), encoding="utf-8")
     done = lint(tmp_path / "pages.yml")
     assert done.returncode == 1
-    assert said in done.stdout
+    assert message in done.stdout
 
 
 @every_workflow
-def test_rights_times_and_versions(path):
+def test_permissions_time_limits_and_versions(path):
     flow = load(path.stem)
     assert flow["permissions"] == {"contents": "read"}
     assert flow["concurrency"]["group"]
@@ -111,13 +111,13 @@ def test_every_system_and_python_is_tested():
 
 
 def test_windows_runs_what_make_test_runs():
-    asked = runs(load("test")["jobs"]["test"])
+    commands = runs(load("test")["jobs"]["test"])
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     recipe = makefile[makefile.index("\ntest: ") :].split("\n\n")[0]
-    assert "ruff check ." in recipe and "python -m ruff check ." in asked
-    assert "ruff format --check ." in recipe and "python -m ruff format --check ." in asked
+    assert "ruff check ." in recipe and "python -m ruff check ." in commands
+    assert "ruff format --check ." in recipe and "python -m ruff format --check ." in commands
     side = re.search(r"SIDE_BY_SIDE \?= (.*)", makefile)[1]
-    assert "pytest $(SIDE_BY_SIDE)" in recipe and f"python -m pytest {side}" in asked
+    assert "pytest $(SIDE_BY_SIDE)" in recipe and f"python -m pytest {side}" in commands
 
 
 @pytest.mark.parametrize("flow", ["test", "weekly", "pages"])
