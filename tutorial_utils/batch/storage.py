@@ -1,4 +1,4 @@
-"""Files of runs, in a folder or in a store (`s3://`, `gs://`, `abs://`).
+"""Files of runs, in a folder or in a store (`s3://`, `gs://`).
 
 Notebooks and tables in a store are read and written by papermill's own handlers. A worker process
 imports this module: nothing here loads torch.
