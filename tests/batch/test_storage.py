@@ -52,7 +52,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_temporary_one(tmp_path, monkeypa
     assert (tmp_path / "results.csv").read_text() == "old"
 
 
-def test_a_sweep_writes_to_a_store(tiny, tmp_path, monkeypatch, capsys):
+def test_a_sweep_writes_to_a_store(tiny, tmp_path, same_package, monkeypatch, capsys):
     boto3 = pytest.importorskip("boto3", reason="boto3 is not installed")
     moto = pytest.importorskip("moto.server", reason="moto is not installed")
     from papermill.s3 import S3
