@@ -74,8 +74,9 @@ doctor: $(READY) ## Print what this machine has: versions, device, images, weigh
 badges: $(READY) ## Write the repository's address everywhere (REPO=owner/name REF=tag)
 	$(BIN)/python binder/badges.py --repo "$(REPO)" --ref "$(REF)"
 
-images: $(READY) ## Draw the figures in images/ again
+images: $(READY_FOR_TESTS) ## Draw the figures in images/ again
 	$(BIN)/python images/make_images.py
+	$(BIN)/python images/architecture.py
 
 notebooks: $(READY) ## Run the lessons in place, so that the committed outputs are fresh
 	TUTORIAL_OFFLINE=1 ANTS_BEES_DIR= $(BIN)/python -m tutorial_utils lessons --in-place
