@@ -44,8 +44,8 @@ def moves(arch: str) -> Iterator[tuple[str, bool, Callable[[int], object]]]:
     yield "layers, layer", False, mover(explorer, "layer", lambda n: names[(n + 1) % len(names)])
     chosen = [index for _, index in explorer.controls["image"].options]
     yield "layers, image", True, mover(explorer, "image", lambda n: chosen[n + 1])
-    images = torch.stack([transformed[k][0] for k in range(2)])
-    costs = layers.step_costs(network, images, torch.tensor([0, 1]), repeats=1)
+    batch = torch.stack([transformed[k][0] for k in range(2)])
+    costs = layers.step_costs(network, batch, torch.tensor([0, 1]), repeats=1)
     freeze = widgets.freeze_slider(costs)
     yield "freezing", False, mover(freeze, "frozen", lambda n: (n + 1) % len(costs))
     play = widgets.augmentation_playground(raw, preset)

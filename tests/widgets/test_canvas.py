@@ -1,4 +1,4 @@
-"""The sheet to draw on: places, images, text, and what a view says of itself."""
+"""The sheet: where shapes, images and text are drawn; a rendering as HTML and as text."""
 
 import io
 
@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tutorial_utils.plots.style import GRID_GREY
 from tutorial_utils.widgets import canvas
-from tutorial_utils.widgets.canvas import SCALE, Sheet, View
+from tutorial_utils.widgets.canvas import SCALE, Rendering, Sheet
 
 
-def at(sheet: Sheet, x: float, y: float) -> tuple[int, int, int]:
+def pixel(sheet: Sheet, x: float, y: float) -> tuple[int, int, int]:
     return sheet.image.getpixel((round(x * SCALE), round(y * SCALE)))
 
 
@@ -25,16 +26,25 @@ def test_a_box_covers_its_points_and_no_others():
     sheet.box(10, 10, 20, 20, fill="#ff0000")
     red = (np.asarray(sheet.image) == (255, 0, 0)).all(axis=2)
     assert red.sum() == (10 * SCALE) ** 2
-    assert at(sheet, 11, 11) == (255, 0, 0)
-    assert at(sheet, 21, 11) == (255, 255, 255)
+    assert pixel(sheet, 11, 11) == (255, 0, 0)
+    assert pixel(sheet, 21, 11) == (255, 255, 255)
 
 
 @pytest.mark.parametrize("corners", [(10, 10, 10, 20), (10, 10, 20, 10), (10, 10, 5, 20)])
-def test_a_box_of_no_size_is_left_out(corners):
+def test_a_box_without_area_is_left_out(corners):
     sheet = Sheet(40, 40)
     sheet.box(*corners, fill="black", line="black")
     sheet.hatch(*corners, "black")
     assert len(sheet.image.getcolors()) == 1
+
+
+def test_a_grid_has_lines_between_its_cells():
+    sheet = Sheet(40, 40)
+    sheet.grid(10, 10, 20, 2)
+    grey = tuple(int(GRID_GREY[k : k + 2], 16) for k in (1, 3, 5))
+    row = [pixel(sheet, x, 15) == grey for x in (10, 15, 20, 25, 30)]
+    column = [pixel(sheet, 15, y) == grey for y in (10, 15, 20, 25, 30)]
+    assert row == column == [True, False, True, False, True]
 
 
 def test_hatching_leaves_gaps_inside_and_nothing_outside():
@@ -46,19 +56,21 @@ def test_hatching_leaves_gaps_inside_and_nothing_outside():
     assert dark.sum() == inside.sum()
 
 
-def test_a_image_fills_its_rectangle_and_keeps_single_pixels_if_asked():
+def test_an_image_fills_its_rectangle_smooth_or_as_squares():
     pixels = np.array([[0.0, 1.0], [1.0, 0.0]])
     sheet = Sheet(40, 40)
     sheet.paste(pixels, 0, 0, 40, 40, smooth=False)
+    assert [pixel(sheet, x, 10)[0] for x in (1, 19, 21, 39)] == [0, 0, 255, 255]
     assert set(np.unique(np.asarray(sheet.image))) == {0, 255}
     sheet.paste(pixels, 0, 0, 40, 40)
     assert len(np.unique(np.asarray(sheet.image))) > 10
 
 
-def test_text_leaves_ink():
+def test_text_is_written_where_it_belongs():
     sheet = Sheet(100, 30)
-    sheet.text(5, 5, "ants")
-    assert np.asarray(sheet.image).min() < 80
+    sheet.text(50, 5, "ants")
+    dark = np.asarray(sheet.image.convert("L")) < 80
+    assert dark[:, round(50 * SCALE) :].any() and not dark[:, : round(50 * SCALE)].any()
 
 
 @pytest.mark.parametrize("shape", [(4, 6), (4, 6, 3)])
@@ -69,18 +81,18 @@ def test_an_array_becomes_rgb_and_is_clipped(shape):
     assert np.asarray(image).min() == 0 and np.asarray(image).max() == 255
 
 
-def test_values_that_are_no_numbers_are_black():
+def test_values_that_are_not_numbers_are_black():
     assert np.asarray(canvas.as_image(np.full((2, 2), np.nan))).max() == 0
 
 
-def test_png_gives_the_image_back():
+def test_png_is_lossless():
     image = Image.effect_noise((20, 10), 50).convert("RGB")
     again = Image.open(io.BytesIO(canvas.png(image)))
     assert again.format == "PNG"
     assert np.array_equal(np.asarray(again), np.asarray(image))
 
 
-def test_a_image_that_is_kept_is_packed_tightly():
+def test_a_tight_png_is_smaller_and_looks_the_same():
     ramp = np.linspace(0, 1, 200)[:, None, None] * np.ones((1, 150, 3)) * (1.0, 0.6, 0.3)
     image = canvas.as_image(ramp + 0.02 * np.random.default_rng(0).normal(size=ramp.shape))
     quick, tight = canvas.png(image), canvas.png(image, tight=True)
@@ -89,10 +101,10 @@ def test_a_image_that_is_kept_is_packed_tightly():
     assert np.abs(again - np.asarray(image)).mean() < 8
 
 
-def test_a_view_says_itself_as_html_and_as_text():
-    view = View(Image.new("RGB", (30, 15)), 'a "small" <box>', ("5 < 6", "and more"))
-    page = view.html()
+def test_a_rendering_as_html_and_as_text():
+    rendering = Rendering(Image.new("RGB", (30, 15)), 'a "small" <box>', ("5 < 6", "and more"))
+    page = rendering.html()
     assert 'alt="a &quot;small&quot; &lt;box&gt;"' in page
     assert f'width="{round(30 / SCALE)}"' in page
     assert "<div>5 &lt; 6</div><div>and more</div>" in page
-    assert view.plain() == '[figure: a "small" <box>]\n5 < 6\nand more'
+    assert rendering.text() == '[figure: a "small" <box>]\n5 < 6\nand more'

@@ -1,67 +1,89 @@
-"""The drop zone: pieces that make a file, and what it says when they do not."""
+"""The controls: labels and ranges; the drop zone puts a file together from its pieces."""
 
+import ipywidgets
 import pytest
 
-from tutorial_utils.widgets.controls import Drop, Labels
+from tutorial_utils.widgets import controls
+from tutorial_utils.widgets.controls import DropZone, Labels
 
 
 @pytest.fixture
-def taken():
+def received():
     return []
 
 
 @pytest.fixture
-def drop(taken):
-    return Drop(lambda name, content: taken.append((name, content)), limit=100)
+def zone(received):
+    return DropZone(lambda name, content: received.append((name, content)), limit_bytes=100)
 
 
-def send(drop, name, content, *, piece=10, size=None):
-    for at in range(0, max(1, len(content)), piece):
-        message = {"name": name, "size": len(content) if size is None else size, "at": at}
-        drop._receive(drop, message, [memoryview(content)[at : at + piece]])
+def add(zone, name, content, *, offset, size):
+    zone._add_piece(zone, {"name": name, "size_bytes": size, "offset": offset}, [content])
+
+
+def send(zone, name, content, *, piece=10, size=None):
+    size = len(content) if size is None else size
+    for offset in range(0, max(1, len(content)), piece):
+        part = memoryview(content)[offset : offset + piece]
+        add(zone, name, part, offset=offset, size=size)
 
 
 @pytest.mark.parametrize("length", [0, 1, 9, 10, 11, 95, 100])
-def test_a_file_is_put_together_from_its_pieces(drop, taken, length):
+def test_a_file_is_put_together_from_its_pieces(zone, received, length):
     content = bytes(range(length))
-    send(drop, "a.png", content)
-    assert taken == [("a.png", content)]
-    assert drop.said == f"a.png: {min(length, 1)} kB"
+    send(zone, "a.png", content)
+    assert received == [("a.png", content)]
+    assert zone.status == f"a.png: {min(length, 1)} kB"
 
 
-def test_a_second_file_begins_anew(drop, taken):
-    send(drop, "a.png", b"x" * 35, size=60)  # cut off
-    send(drop, "b.png", b"y" * 25)
-    assert taken == [("b.png", b"y" * 25)]
+def test_a_second_file_replaces_one_that_was_cut_off(zone, received):
+    send(zone, "a.png", b"x" * 35, size=60)
+    send(zone, "b.png", b"y" * 25)
+    assert received == [("b.png", b"y" * 25)]
 
 
-def test_a_piece_that_is_missing_is_said(drop, taken):
-    drop._receive(drop, {"name": "a.png", "size": 30, "at": 0}, [b"x" * 10])
-    drop._receive(drop, {"name": "a.png", "size": 30, "at": 20}, [b"x" * 10])
-    assert taken == [] and drop.said == "a.png did not arrive whole. Try again."
+def test_a_missing_piece_is_an_error(zone, received):
+    add(zone, "a.png", b"x" * 10, offset=0, size=30)
+    add(zone, "a.png", b"x" * 10, offset=20, size=30)
+    assert received == [] and zone.status == "a.png did not arrive complete. Try again."
 
 
-def test_a_file_over_the_limit_is_not_taken(drop, taken):
-    send(drop, "a.png", b"x" * 101)
-    assert taken == [] and "did not arrive whole" in drop.said
+def test_a_file_over_the_limit_is_not_received(zone, received):
+    send(zone, "a.png", b"x" * 101)
+    assert received == [] and "did not arrive complete" in zone.status
 
 
-def test_what_the_taker_raises_is_said(taken):
-    def refuse(name, content):
+def test_an_exception_of_the_receiver_is_shown():
+    def fail(name, content):
         raise ValueError("no room")
 
-    drop = Drop(refuse)
-    send(drop, "a.png", b"x")
-    assert drop.said == "a.png: no room"
+    zone = DropZone(fail)
+    send(zone, "a.png", b"x")
+    assert zone.status == "a.png: no room"
 
 
-def test_nothing_is_loaded_from_anywhere():
-    for kind in (Drop, Labels):
-        script = str(kind._esm)
+def test_scripts_and_styles_are_files_that_load_nothing():
+    files = sorted(path.name for path in controls.STATIC.iterdir())
+    assert files == ["drop_zone.css", "drop_zone.js", "labels.js"]
+    for kind, name in ((DropZone, "drop_zone.js"), (Labels, "labels.js")):
+        script = (controls.STATIC / name).read_text(encoding="utf-8")
+        assert str(kind._esm) == script and "export default { render }" in script
         assert "http" not in script and "import " not in script
-    assert "http" not in str(Drop._css)
+    style = (controls.STATIC / "drop_zone.css").read_text(encoding="utf-8")
+    assert str(DropZone._css) == style and "http" not in style
 
 
-def test_the_file_does_not_become_a_trait_that_is_saved(drop):
-    send(drop, "a.png", b"secret image")
-    assert all(b"secret" not in str(value).encode() for value in drop.get_state().values())
+def test_the_file_does_not_become_a_trait_that_is_saved(zone):
+    send(zone, "a.png", b"secret image")
+    assert all(b"secret" not in str(value).encode() for value in zone.get_state().values())
+
+
+def test_a_slider_has_its_label_and_its_range():
+    slider = controls.whole_slider("kernel", 5, 1, 16)
+    assert (slider.description, slider.value, slider.min, slider.max) == ("kernel", 5, 1, 16)
+    slider = controls.fraction_slider("flip", 0.5)
+    assert (slider.value, slider.min, slider.max, slider.step) == (0.5, 0, 1, 0.05)
+    chooser = controls.dropdown("class", [("ants", 0), ("bees", 1)], 1)
+    assert (chooser.label, chooser.value) == ("bees", 1)
+    assert controls.flow([slider, chooser]).children == (slider, chooser)
+    assert isinstance(slider, ipywidgets.FloatSlider)

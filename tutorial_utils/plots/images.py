@@ -6,7 +6,6 @@ Sources of the colour maps:
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,16 +15,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from tutorial_utils._support.presets import Preset
 from tutorial_utils.plots.style import HEAT_OPACITY, LUMINANCE
-
-if TYPE_CHECKING:
-    from tutorial_utils.models import Preset
 
 OWN_SCALE = "share of the map's\nhighest heat"  # label of the colour bar without a shared scale
 THUMBNAIL = 320  # pixels of the longer side
 
 
-def denormalise(batch: Tensor, preset: "Preset") -> list[np.ndarray]:
+def denormalise(batch: Tensor, preset: Preset) -> list[np.ndarray]:
     """Undo the normalisation of `preset`, to see what the network is given.
 
     Used in lessons 01, 02, 05, 07, 09 and 11.

@@ -1,10 +1,10 @@
-"""A white sheet to draw on with Pillow, for images that have to be quick.
+"""Draw quickly with Pillow: a white sheet with shapes, text and images, and what is shown of it.
 
-A matplotlib figure takes a tenth of a second and more, too long for something that follows a
-slider. A `Sheet` draws rectangles, lines, text and images in a hundredth. Lengths are in points
-of the screen; the image has `SCALE` times as many pixels, so that text stays crisp.
+A matplotlib figure takes a tenth of a second and more, too long for an image that follows a
+slider. A `Sheet` takes a hundredth. Lengths are in points of the screen; the image has `SCALE`
+times as many pixels, so that text is sharp.
 
-Source of the font, DejaVu Sans, which matplotlib brings along: https://dejavu-fonts.github.io
+Source of the font, DejaVu Sans, which matplotlib includes: https://dejavu-fonts.github.io
 """
 
 import base64
@@ -14,26 +14,28 @@ import io
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from tutorial_utils.plots.style import GRID_GREY
+
 SCALE = 1.5
-TEXT = 13  # points
-FAINT = "#999999"
+TEXT_SIZE = 13  # points
 
 
 class Sheet:
-    """A white sheet of a width and a height in points, from the left and the top.
+    """A white sheet; coordinates are in points from its left and its top.
 
     Attributes:
-        image: what was drawn so far, RGB.
+        image: the pixels, RGB.
         width: in points.
         height: in points.
     """
 
     def __init__(self, width: float, height: float):
         self.width, self.height = width, height
-        self.image = Image.new("RGB", (_px(width), _px(height)), "white")
+        self.image = Image.new("RGB", (_pixels(width), _pixels(height)), "white")
         self._draw = ImageDraw.Draw(self.image)
 
     def text(
@@ -42,12 +44,13 @@ class Sheet:
         y: float,
         words: str,
         *,
-        size: float = TEXT,
+        size: float = TEXT_SIZE,
         colour: str = "black",
         anchor: str = "la",
     ) -> None:
-        """Write words; `anchor` as Pillow has it, "la" for left and top, "mm" for the middle."""
-        self._draw.text((_px(x), _px(y)), words, fill=colour, font=_font(size), anchor=anchor)
+        """Write words; `anchor` is Pillow's, "la" for left and top, "mm" for the middle."""
+        corner = (_pixels(x), _pixels(y))
+        self._draw.text(corner, words, fill=colour, font=_font(size), anchor=anchor)
 
     def box(
         self,
@@ -60,24 +63,31 @@ class Sheet:
         line: str | None = None,
         width: float = 1,
     ) -> None:
-        """Draw a rectangle, filled, outlined or both; one of no size is left out."""
-        corners = (_px(left), _px(top), _px(right) - 1, _px(bottom) - 1)
+        """Draw a rectangle, filled, outlined or both; one without area is left out."""
+        corners = (_pixels(left), _pixels(top), _pixels(right) - 1, _pixels(bottom) - 1)
         if corners[2] >= corners[0] and corners[3] >= corners[1]:
-            self._draw.rectangle(corners, fill=fill, outline=line, width=max(1, _px(width)))
+            self._draw.rectangle(corners, fill=fill, outline=line, width=max(1, _pixels(width)))
 
     def line(self, *points: tuple[float, float], colour: str, width: float = 1) -> None:
         """Draw a line through points."""
-        places = [(_px(x), _px(y)) for x, y in points]
-        self._draw.line(places, fill=colour, width=max(1, _px(width)))
+        corners = [(_pixels(x), _pixels(y)) for x, y in points]
+        self._draw.line(corners, fill=colour, width=max(1, _pixels(width)))
+
+    def grid(self, left: float, top: float, side: float, count: int) -> None:
+        """Draw the lines between the cells of a square grid, `count` cells along each side."""
+        for step in range(count + 1):
+            at = step * side / count
+            self.line((left + at, top), (left + at, top + side), colour=GRID_GREY)
+            self.line((left, top + at), (left + side, top + at), colour=GRID_GREY)
 
     def hatch(self, left: float, top: float, right: float, bottom: float, colour: str) -> None:
-        """Draw slanting lines into a rectangle, so that more than colour tells it apart."""
-        wide, tall = _px(right) - _px(left), _px(bottom) - _px(top)
+        """Draw slanting lines into a rectangle, to mark it by more than a colour."""
+        wide, tall = _pixels(right) - _pixels(left), _pixels(bottom) - _pixels(top)
         if wide < 1 or tall < 1:
             return
         across, down = np.meshgrid(np.arange(wide), np.arange(tall))
-        mask = ((across + down) % _px(6) < max(1, _px(1))).astype(np.uint8) * 255
-        self.image.paste(colour, (_px(left), _px(top)), Image.fromarray(mask))
+        mask = ((across + down) % _pixels(6) < max(1, _pixels(1))).astype(np.uint8) * 255
+        self.image.paste(colour, (_pixels(left), _pixels(top)), Image.fromarray(mask))
 
     def paste(
         self,
@@ -93,28 +103,25 @@ class Sheet:
 
         Args:
             image: PIL, or an array (H, W, 3) or (H, W) of float in [0, 1].
-            left: of the rectangle, in points; likewise the others.
-            top: see `left`.
-            width: see `left`.
-            height: see `left`.
-            smooth: False keeps the edges of single pixels, for what is not a photograph.
+            left: of the rectangle, in points.
+            top: of the rectangle, in points.
+            width: of the rectangle, in points.
+            height: of the rectangle, in points.
+            smooth: False shows single pixels as squares, for filters and feature maps.
         """
-        how = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
-        size = (max(1, _px(width)), max(1, _px(height)))
-        self.image.paste(as_image(image).resize(size, how), (_px(left), _px(top)))
-
-    def png(self) -> bytes:
-        """Return the sheet as a PNG file."""
-        return png(self.image)
+        resampling = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
+        size = (max(1, _pixels(width)), max(1, _pixels(height)))
+        resized = as_image(image).resize(size, resampling)
+        self.image.paste(resized, (_pixels(left), _pixels(top)))
 
 
-class View(NamedTuple):
-    """An image and what it says.
+class Rendering(NamedTuple):
+    """What a widget shows: an image, its alternative text, and lines of text.
 
     Attributes:
         image: RGB, `SCALE` pixels for each point of the screen.
-        alt: what a person who cannot see the image should know, in a sentence.
-        lines: text to stand under the image, one string for each line.
+        alt: what a reader who cannot see the image needs to know, in a sentence.
+        lines: text under the image, one string for each line.
     """
 
     image: Image.Image
@@ -125,8 +132,8 @@ class View(NamedTuple):
         """Return the image, with its alternative text, and the lines under it.
 
         Args:
-            tight: pack it as tightly as can be, with 192 colours, which takes longer: for an
-                image that is kept.
+            tight: reduce the image to 192 colours and compress it well, which takes longer: for
+                one that is stored in a notebook.
         """
         coded = base64.b64encode(png(self.image, tight=tight)).decode()
         wide = round(self.image.width / SCALE)
@@ -136,8 +143,8 @@ class View(NamedTuple):
         )
         return image + "".join(f"<div>{html.escape(line)}</div>" for line in self.lines)
 
-    def plain(self) -> str:
-        """Return the same as text."""
+    def text(self) -> str:
+        """Return the alternative text and the lines."""
         return "\n".join([f"[figure: {self.alt}]", *self.lines])
 
 
@@ -150,7 +157,7 @@ def as_image(image: Image.Image | np.ndarray) -> Image.Image:
 
 
 def png(image: Image.Image, *, tight: bool = False) -> bytes:
-    """Return an image as a PNG file, packed quickly; or tightly, with 192 colours."""
+    """Return an image as a PNG file, compressed quickly; or tightly, with 192 colours."""
     file = io.BytesIO()
     if tight:
         image = image.quantize(192, dither=Image.Dither.NONE)
@@ -160,13 +167,11 @@ def png(image: Image.Image, *, tight: bool = False) -> bytes:
     return file.getvalue()
 
 
-def _px(points: float) -> int:
+def _pixels(points: float) -> int:
     return round(points * SCALE)
 
 
 @functools.cache
 def _font(size: float) -> ImageFont.FreeTypeFont:
-    import matplotlib  # for where its fonts are; slow to load, so only when something is written
-
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    return ImageFont.truetype(str(path), _px(size))
+    return ImageFont.truetype(str(path), _pixels(size))

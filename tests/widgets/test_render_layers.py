@@ -1,0 +1,161 @@
+"""Images of layers: windows and receptive fields that agree with real layers, and their texts."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from tutorial_utils import plots
+from tutorial_utils.widgets import render_layers, tracing
+
+ORANGE = tuple(int(plots.ORANGE[k : k + 2], 16) for k in (1, 3, 5))
+
+
+@given(
+    size=st.integers(1, 40),
+    kernel=st.integers(1, 11),
+    stride=st.integers(1, 5),
+    padding=st.integers(0, 3),
+    window=st.integers(1, 2000),
+)
+def test_the_window_is_where_a_real_layer_takes_its_value_from(
+    size, kernel, stride, padding, window
+):
+    if kernel > size + 2 * padding:
+        with pytest.raises(ValueError, match="does not fit"):
+            render_layers.output_size(size, kernel, stride, padding, window)
+        return
+    shown = render_layers.output_size(size, kernel, stride, padding, window)
+    layer = nn.Conv2d(1, 1, kernel, stride, padding, device="meta")
+    out = layer(torch.empty(1, 1, size, size, device="meta")).shape[-1]
+    assert shown.lines[0].endswith(f"= {out}")
+    assert f"{out}×{out} values" in shown.lines[1]
+    number = min(window, out * out)
+    row, column = (number - 1) // out, (number - 1) % out
+    first, left = row * stride + 1, column * stride + 1
+    assert f"Window {number} of {out * out} " in shown.lines[2]
+    assert f"rows {first} to {first + kernel - 1} " in shown.lines[2]
+    assert f"columns {left} to {left + kernel - 1} " in shown.lines[2]
+
+
+def orange_box(image, left, right):
+    """Return the first and last orange row and column between two columns of pixels, in points."""
+    found = np.argwhere((np.asarray(image)[:, left:right] == ORANGE).all(axis=2)) + (0, left)
+    return np.concatenate([found.min(axis=0), found.max(axis=0)]) / 1.5
+
+
+def test_the_window_and_its_value_are_drawn_where_the_text_says():
+    image = render_layers.output_size(9, 3, 2, 0, 7).image  # row 2, column 3
+    unit = 270 / 9
+    top, left, bottom, right = orange_box(image, 0, 440)
+    assert (top, left) == pytest.approx((40 + 2 * unit, 20 + 4 * unit), abs=3)
+    assert (bottom, right) == pytest.approx((40 + 5 * unit, 20 + 7 * unit), abs=3)
+    top, left, bottom, right = orange_box(image, 500, 930)
+    unit = 250 / 4
+    assert (top, left) == pytest.approx((40 + unit, 340 + 2 * unit), abs=3)
+    assert (bottom, right) == pytest.approx((40 + 2 * unit, 340 + 3 * unit), abs=3)
+
+
+def test_the_formula_has_the_numbers_of_alexnets_paper():
+    shown = render_layers.output_size(227, 11, 4, 0)
+    assert shown.lines[0] == "⌊(227 + 2·0 − 11) / 4⌋ + 1 = ⌊54⌋ + 1 = 55"
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(227, "No pixel is left over"), (228, "1 pixel is left"), (230, "3 pixels are left")],
+)
+def test_pixels_that_are_left_over_are_counted(size, text):
+    assert text in render_layers.output_size(size, 11, 4, 0).lines[1]
+
+
+@pytest.mark.parametrize("window", [0, -1, 1.5, True])
+def test_a_window_has_a_number_from_1(window):
+    with pytest.raises(ValueError, match="window must be a whole number from 1, not"):
+        render_layers.output_size(12, 3, 2, 1, window)
+
+
+@pytest.fixture
+def traced(network, dataset, preset):
+    return tracing.trace(network, dataset[0][0], preset)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        (
+            "features.0",
+            (
+                "features.0, a convolution with windows of 5×5, stride 2, padding 0: "
+                "output 4×14×14, 304 parameters.",
+                "One value sees 5×5 pixels (its receptive field).",
+            ),
+        ),
+        (
+            "features.2",
+            (
+                "features.2, a max-pooling with windows of 2×2, stride 2, padding 0: "
+                "output 4×7×7, 0 parameters.",
+                "One value sees 7×7 pixels (its receptive field).",
+            ),
+        ),
+        (
+            "classifier.1",
+            (
+                "classifier.1, a dense layer: output 2, 394 parameters.",
+                "One value sees the whole image (its receptive field).",
+            ),
+        ),
+    ],
+)
+def test_a_layer_is_described(traced, name, lines):
+    shown = render_layers.traced_layer(traced, name)
+    assert shown.lines[0] == lines[0]
+    assert shown.lines[1].startswith(lines[1])
+    assert ("frame on the image" in shown.lines[1]) == (name != "classifier.1")
+    assert f"{name} marked" in shown.alt
+
+
+def test_a_receptive_field_of_one_pixel_is_described(preset):
+    network = nn.Sequential(nn.Conv2d(3, 2, 1))
+    shown = render_layers.traced_layer(tracing.trace(network, torch.rand(3, 9, 9), preset), "0")
+    assert "One value sees 1×1 pixels" in shown.lines[1]
+    assert "frame on the image" in shown.lines[1]
+
+
+def test_the_receptive_field_is_where_pixels_have_influence(network, traced):
+    image = torch.randn(1, 3, 32, 32, requires_grad=True)
+    network.features(image)[0, :, 3, 3].sum().backward()
+    touched = (image.grad[0] != 0).any(dim=0).nonzero()  # by the gradient of one value
+    row = traced.table.set_index("layer", drop=False).loc["features.2"]
+    low, end = render_layers._receptive_span(traced.table, row, 3, 32)
+    assert low <= touched.min() and touched.max() < end
+    assert (low, end) == (12, 19)
+
+
+def test_the_frame_is_drawn_around_the_receptive_field(traced):
+    row, column = traced.outputs["features.2"].strongest
+    image = render_layers.traced_layer(traced, "features.2").image
+    left, top = 14, 190
+    found = np.argwhere((np.asarray(image) == ORANGE).all(axis=2)) / 1.5
+    found = found[(found[:, 0] > top) & (found[:, 1] < left + 235)]
+    unit = 235 / 32
+    assert found.min(axis=0) == pytest.approx(
+        (top + 4 * row * unit, left + 4 * column * unit), abs=4
+    )
+    assert np.ptp(found, axis=0) == pytest.approx((7 * unit, 7 * unit), abs=4)
+
+
+def test_the_chosen_layer_alone_is_orange_in_the_network(traced):
+    lefts = []
+    for name in traced.outputs:
+        pixels = np.asarray(render_layers.traced_layer(traced, name).image)[30:180]
+        lefts.append(np.argwhere((pixels == ORANGE).all(axis=2))[:, 1].min())
+    assert lefts == sorted(set(lefts))
+
+
+def test_an_unknown_layer_is_an_error_that_names_the_layers(traced):
+    with pytest.raises(ValueError, match=r"no layer 'x'; there are features.0, features.2"):
+        render_layers.traced_layer(traced, "x")

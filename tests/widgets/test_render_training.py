@@ -1,0 +1,200 @@
+"""Images of training: costs, augmentation, predictions and curves; their numbers and texts."""
+
+import numpy as np
+import pandas
+import pytest
+import torch
+from matplotlib import pyplot
+from PIL import Image
+
+from tutorial_utils import plots
+from tutorial_utils.history import Epoch, History, Score
+from tutorial_utils.widgets import render_training
+
+
+def rgb(colour: str) -> tuple[int, ...]:
+    return tuple(int(colour[k : k + 2], 16) for k in (1, 3, 5))
+
+
+def count(image: Image.Image, colour: str) -> int:
+    return int((np.asarray(image) == rgb(colour)).all(axis=2).sum())
+
+
+def costs(layers: int = 3) -> pandas.DataFrame:
+    """Return made-up costs of a network with 10, 100, 1000 parameters in its layers."""
+    sizes = [10**k for k in range(1, layers + 1)]
+    rows = [
+        {
+            "frozen": n,
+            "layer": f"layer{n}" if n else "",
+            "trainable": sum(sizes[n:]),
+            "forward_s": 0.5,
+            "backward_s": 0.2 * (layers - n),
+            "update_s": 0.1 * (layers - n),
+            "saved_bytes": 1e6 * (layers - n),
+            "gradient_bytes": 4 * sum(sizes[n:]),
+            "state_bytes": 8 * sum(sizes[n:]),
+        }
+        for n in range(layers + 1)
+    ]
+    return pandas.DataFrame(rows)
+
+
+def test_freezing_gives_what_was_measured():
+    shown = render_training.freezing(costs(), 1)
+    assert shown.lines == (
+        "1 of 3 layers frozen: 1,100 of 1,110 parameters are trained (99.1%).",
+        "A step takes 1.10 s (all trained: 1.40 s); its backward pass takes 0.40 s.",
+        "Besides the weights, training needs 2 MB of memory (all trained: 3 MB).",
+    )
+    assert "the first 1 hatched" in shown.alt
+
+
+def test_the_first_layers_are_the_frozen_ones():
+    for frozen in range(4):
+        image = render_training.freezing(costs(), frozen).image
+        rows = [image.crop((165, round(1.5 * y), 480, round(1.5 * (y + 17)))) for y in (38, 62, 86)]
+        assert [count(row, plots.ORANGE) > 0 for row in rows] == [k >= frozen for k in range(3)]
+        assert [count(row, plots.BLUE) > 0 for row in rows] == [k < frozen for k in range(3)]
+
+
+@pytest.mark.parametrize("frozen", [-1, 4, 1.5, "x"])
+def test_freezing_takes_measured_numbers_only(frozen):
+    with pytest.raises(ValueError, match="from 0 to 3, the layers that were measured"):
+        render_training.freezing(costs(), frozen)
+
+
+@pytest.fixture
+def image():
+    noise = np.random.default_rng(0).integers(0, 256, (80, 120, 3), dtype=np.uint8)
+    return Image.fromarray(noise)
+
+
+def test_augmentation_follows_its_seed_and_leaves_torchs_generator(image, preset):
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    first = render_training.augmentation(image, preset, seed=3).image.tobytes()
+    assert torch.equal(torch.rand(3), expected)
+    assert render_training.augmentation(image, preset, seed=3).image.tobytes() == first
+    assert render_training.augmentation(image, preset, seed=4).image.tobytes() != first
+
+
+def test_without_any_strength_all_nine_are_equal(image, preset):
+    none = dict.fromkeys(("flip", "brightness", "contrast", "saturation"), 0.0)
+    square = image.crop((0, 0, 80, 80))
+    shown = render_training.augmentation(square, preset, least_area=1.0, **none)
+    tiles = [
+        shown.image.crop((x, y, x + 135, y + 135))  # 90 points of 1.5 pixels, 6 points between
+        for x in (270, 414, 558)
+        for y in (54, 198, 342)
+    ]
+    assert len({tile.tobytes() for tile in tiles}) == 1
+    assert len(tiles[0].getcolors(20_000)) > 100
+    assert "100% to 100% of the area" in shown.lines[0] and "probability 0%" in shown.lines[0]
+
+
+def test_augmentation_gives_the_range_of_the_networks_input(preset):
+    shown = render_training.augmentation(Image.new("RGB", (90, 90), "black"), preset)
+    assert "from -2.12 to -1.80" in shown.lines[1]  # -0.485 / 0.229 and -0.406 / 0.225
+
+
+@pytest.mark.parametrize("wrong", [{"flip": 2}, {"least_area": 0}, {"contrast": -0.1}])
+def test_a_strength_out_of_range_is_an_error(image, preset, wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be a number"):
+        render_training.augmentation(image, preset, **wrong)
+
+
+def prediction(**changed):
+    given = {
+        "image": np.full((20, 20, 3), 0.5),
+        "heat": np.eye(20),
+        "probabilities": [0.2, 0.8],
+        "classes": ["ants", "bees"],
+    }
+    return render_training.prediction(**(given | changed))
+
+
+def test_a_prediction_has_its_probability():
+    shown = prediction(title="a.jpg")
+    assert shown.lines == ("The network predicts bees, probability 0.800.",)
+    assert shown.alt.startswith("a.jpg. The network predicts bees")
+
+
+@pytest.mark.parametrize(
+    ("truth", "text"), [(0, "It is ants: wrong."), (1, "It is bees: correct.")]
+)
+def test_a_prediction_is_compared_with_the_true_class(truth, text):
+    assert prediction(truth=truth).lines[0].endswith(text)
+
+
+def test_bars_of_probabilities_are_as_long_as_they_should_be():
+    image = prediction().image
+    assert count(image, plots.BLUE) == pytest.approx(4 * count(image, plots.ORANGE), rel=0.1)
+
+
+def test_of_many_classes_the_most_probable_have_bars():
+    chances = [0.02] * 49 + [0.2]
+    names = [f"a very long name {'x' * 40} {k}" for k in range(50)]
+    shown = prediction(probabilities=chances, classes=names)
+    assert shown.lines[0] == f"The network predicts {names[49]}, probability 0.200."
+    column = (np.asarray(shown.image)[:, 751] == rgb(plots.ORANGE)).all(axis=1)  # in every bar
+    assert np.count_nonzero(np.diff(column.astype(int)) == 1) == render_training.CLASSES - 1
+
+
+def test_the_heat_map_is_yellow_where_the_heat_is_high():
+    heat = np.zeros((20, 20))
+    heat[5, 15] = 3.0
+    image = prediction(heat=heat).image
+    hot, cold = (image.getpixel((round(1.5 * (245 + x)), round(1.5 * (34 + y))))
+                 for x, y in ((15.5 * 11.25, 5.5 * 11.25), (50, 200)))  # fmt: skip
+    assert hot[0] > cold[0] + 50 and hot[1] > cold[1] + 50
+
+
+def test_without_heat_there_is_no_heat_map():
+    assert prediction(heat=None).image.crop((380, 60, 680, 380)).getcolors() == [
+        (300 * 320, (255, 255, 255))
+    ]
+    assert len(prediction(heat=np.zeros((20, 20))).image.crop((380, 60, 680, 380)).getcolors()) == 1
+
+
+def test_sizes_that_do_not_fit_are_errors():
+    with pytest.raises(ValueError, match=r"the heat map is \(5, 5\) and the image \(20, 20\)"):
+        prediction(heat=np.zeros((5, 5)))
+    with pytest.raises(ValueError, match="2 probabilities do not fit"):
+        prediction(classes=["ants"])
+
+
+def history(*correct: int) -> History:
+    epochs = [
+        Epoch(n, Score(1 / n, right, 10), Score(1.5 / n, right - 1, 10), 1.0)
+        for n, right in enumerate(correct, 1)
+    ]
+    return History(epochs)
+
+
+def test_a_runs_curves_have_a_text_of_the_last_and_the_best_epoch():
+    shown = render_training.run_curves(history(5, 9, 8), epochs=12, name="r", title="Training")
+    assert shown.lines[0].startswith("Epoch 3 of 12: training loss 0.3333 accuracy 0.800 (8/10)")
+    assert "epoch 2, validation loss 0.7500 accuracy 0.800 (8/10)" in shown.lines[1]
+    assert "2, has a star" in shown.alt
+    assert pyplot.get_fignums() == []
+
+
+def test_the_star_stands_at_the_best_epoch(monkeypatch):
+    figures, real = [], plots.curves
+
+    def curves(*args, **options):
+        figures.append(real(*args, **options))
+        return figures[-1]
+
+    monkeypatch.setattr(plots, "curves", curves)
+    render_training.run_curves(history(5, 9, 8), epochs=12, name="r", title="Training")
+    stars = [axes.lines[-1] for axes in figures[0].axes]
+    assert [star.get_xydata().tolist() for star in stars] == [[[2, 0.75]], [[2, 0.8]]]
+    assert {star.get_marker() for star in stars} == {"*"}
+
+
+def test_a_run_without_an_epoch_has_no_curves():
+    with pytest.raises(ValueError, match="no epoch"):
+        render_training.run_curves(History(), epochs=12, name="r", title="Training")
