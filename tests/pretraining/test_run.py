@@ -7,7 +7,7 @@ import memory
 import pytest
 import run
 from test_dataset import tree, write
-from test_train import tiny  # noqa: F401  (a fixture)
+from test_train import single_thread, tiny  # noqa: F401  (fixtures)
 
 
 @pytest.fixture

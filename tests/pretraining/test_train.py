@@ -31,6 +31,15 @@ def stripes(count: int, seed: int) -> Split:
 DATA = Dataset(stripes(20, 0), stripes(10, 1), ["horizontal", "vertical"], [])
 
 
+@pytest.fixture(autouse=True)
+def single_thread():
+    """Compute in one thread: with tiny layers, several only wait for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def tiny(monkeypatch):
     """Put a network of three small convolutions in the place of AlexNet's and VGG16's."""
