@@ -131,7 +131,7 @@ def course(arch: str, images: data.ImageSet, *, seed: int, epochs: int, device: 
 
     start = clock(device)
     weights = models.find_weights(arch, WEIGHTS, quiet=True)
-    train, val = both_splits(weights, images, device)  # it is freed in there
+    train, val = both_splits(weights, images, device)  # the backbone is freed on return
     features_s = clock(device) - start
     torch.manual_seed(seed)
     head = models.build_head(weights, len(images.classes))
