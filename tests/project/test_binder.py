@@ -165,5 +165,5 @@ def test_without_a_network_fetch_draws_the_images_ahead(monkeypatch, capsys):
     write, few = synthetic.write, {"train": {"ants": 1, "bees": 1}, "val": {"ants": 1, "bees": 1}}
     monkeypatch.setattr(synthetic, "write", lambda folder, **more: write(folder, **few, **more))
     assert main_module.main(["fetch"]) == 0
-    assert "not everything could be fetched" in capsys.readouterr().out
+    assert "not everything could be downloaded" in capsys.readouterr().out
     assert cache.find(f"synthetic-{synthetic.VERSION}")
