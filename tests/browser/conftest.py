@@ -25,7 +25,7 @@ def chromium_path(tmp_path_factory):
     """Return the browser to use. Without one, fail in CI and skip elsewhere."""
     with sync_playwright() as playwright:
         own = Path(playwright.chromium.executable_path)
-    # Of workers side by side one installs, and the others find what it installed.
+    # With parallel workers one installs, and the others find what it installed.
     with FileLock(tmp_path_factory.getbasetemp().parent / "chromium.lock"):
         path = harness.find_chromium(own, lambda: harness.install_chromium(own))
     if path is None:
@@ -52,7 +52,7 @@ def browser(chromium_path):
 
 @pytest.fixture
 def watch():
-    """Return the notes on what the pages of this test do."""
+    """Return a record of what the pages of this test do."""
     return harness.Watch()
 
 
@@ -75,7 +75,7 @@ def open_lesson(lab, page, watch):
     """Return a function that opens a notebook by its name, runs it, and returns a `Lesson`.
 
     `open_lesson("06_training", epochs=2)` takes the lesson; a path takes any notebook. At the end
-    of the test its page must have asked no other host and logged no error.
+    of the test its page must have sent no request to another host and logged no error.
     """
 
     def opened(name, **parameters):

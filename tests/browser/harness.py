@@ -1,6 +1,6 @@
-"""A real JupyterLab in a real browser: the server, a lesson's page, what it asked for, axe.
+"""A real JupyterLab in a real browser: the server, a lesson's page, its requests, axe.
 
-The fixtures that use this stand in conftest.py.
+The fixtures that use this are in conftest.py.
 
 Sources: Playwright, https://playwright.dev/python; axe-core, https://github.com/dequelabs/axe-core
 """
@@ -52,11 +52,11 @@ class CellError(AssertionError):
     """A cell of the notebook raised."""
 
 
-def find_chromium(playwrights: Path | None, install: Callable[[], Path | None]) -> Path | None:
+def find_chromium(own: Path | None, install: Callable[[], Path | None]) -> Path | None:
     """Return a Chromium: the one in $CHROMIUM, on the path, Playwright's, or a fresh one.
 
     Args:
-        playwrights: where Playwright's own would be.
+        own: path of Playwright's own Chromium.
         install: called last; returns what it installed, or None.
     """
     named = os.environ.get("CHROMIUM")
@@ -65,12 +65,12 @@ def find_chromium(playwrights: Path | None, install: Callable[[], Path | None]) 
     found = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if found:
         return Path(found)
-    if playwrights and playwrights.exists():
-        return playwrights
+    if own and own.exists():
+        return own
     return install()
 
 
-def install_chromium(playwrights: Path) -> Path | None:
+def install_chromium(own: Path) -> Path | None:
     """Install a Chromium by apt-get where that is possible, else by Playwright; None if neither."""
     if shutil.which("apt-get") and hasattr(os, "geteuid") and os.geteuid() == 0:
         print("no Chromium found: apt-get install -y chromium", file=sys.__stderr__)
@@ -85,11 +85,11 @@ def install_chromium(playwrights: Path) -> Path | None:
     print("no Chromium found: python -m playwright install chromium", file=sys.__stderr__)
     command = [sys.executable, "-m", "playwright", "install", "chromium"]
     subprocess.run(command, capture_output=True, timeout=600)
-    return playwrights if playwrights.exists() else None
+    return own if own.exists() else None
 
 
 def give_up(environ: Mapping[str, str]) -> NoReturn:
-    """End a test that has no browser: in CI it fails, for there one must be; elsewhere it skips."""
+    """End a test that has no browser: fail in CI, where one must be; skip elsewhere."""
     reason = (
         "no Chromium: name one in $CHROMIUM, install one, or run "
         "`python -m playwright install chromium`"
@@ -117,18 +117,18 @@ class Lab:
         return self.folder / "notebooks"
 
     def api(self, path: str, method: str = "GET"):
-        """Ask the server; return what it answers, None for an empty answer."""
+        """Send a request to the server; return its JSON reply, None for an empty one."""
         request = urllib.request.Request(f"{self.url}/api/{path}", method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            return json.loads(answer.read() or "null")
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return json.loads(reply.read() or "null")
 
     def stop_kernels(self, timeout_s: float = 60) -> None:
         """End all kernels: a lesson holds up to 2 GB.
 
-        While the server restarts a kernel that has died it refuses to end it; then this asks again.
+        While the server restarts a kernel that has died, it returns an error; this tries again.
 
         Raises:
-            urllib.error.HTTPError: if the server still refuses when the time is over.
+            urllib.error.HTTPError: if the server still returns an error after `timeout_s`.
         """
         end = time.perf_counter() + timeout_s
         while sessions := self.api("sessions"):
@@ -228,31 +228,31 @@ def _free_port() -> int:
 
 @dataclass
 class Watch:
-    """What a page did that it should not: errors on the console, requests to other hosts."""
+    """Faults of a page: errors on the console, requests to other hosts."""
 
     errors: list[str] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
 
     def follow(self, context: BrowserContext) -> None:
-        """Note all that the context's pages do from now on, and let no request out."""
+        """Record what the context's pages do from now on, and block requests to other hosts."""
         context.route(OUTSIDE, lambda route: route.abort())
-        context.on("request", lambda request: self._asked(request.url))
+        context.on("request", lambda request: self._requested(request.url))
         context.on("console", self._console)
         context.on("weberror", lambda error: self.errors.append(f"uncaught: {error.error}"))
-        context.on("page", lambda page: page.on("websocket", lambda ws: self._asked(ws.url)))
+        context.on("page", lambda page: page.on("websocket", lambda ws: self._requested(ws.url)))
 
-    def _asked(self, url: str) -> None:
+    def _requested(self, url: str) -> None:
         if OUTSIDE.match(url) and url not in BADGES:
             self.outside.append(url)
 
     def _console(self, message) -> None:
-        place = message.location.get("url", "")
-        if message.type == "error" and place not in BADGES:
-            self.errors.append(f"{message.text} ({place})")
+        url = message.location.get("url", "")
+        if message.type == "error" and url not in BADGES:
+            self.errors.append(f"{message.text} ({url})")
 
     def check(self) -> None:
         """Raise an AssertionError if there was anything."""
-        assert not self.outside, f"asked other hosts for {self.outside}"
+        assert not self.outside, f"requests to other hosts: {self.outside}"
         assert not self.errors, "errors on the console:\n" + "\n".join(self.errors)
 
 
@@ -305,7 +305,7 @@ def open_notebook(lab: Lab, page: Page, watch: Watch, name: str) -> Lesson:
 
 
 def with_parameters(book: nbformat.NotebookNode, parameters: dict) -> nbformat.NotebookNode:
-    """Put values in place of those in the cell tagged `parameters`; the rest stays as it is.
+    """Replace values in the cell tagged `parameters`; the rest stays as it is.
 
     Raises:
         ValueError: if the cell has no such parameter.
@@ -329,7 +329,7 @@ def with_parameters(book: nbformat.NotebookNode, parameters: dict) -> nbformat.N
 
 
 def screenshot(page: Page, name: str) -> Path:
-    """Keep an image of the page in build/browser."""
+    """Store an image of the page in build/browser."""
     SHOTS.mkdir(parents=True, exist_ok=True)
     path = SHOTS / f"{name}.png"
     page.screenshot(path=path)
@@ -343,7 +343,7 @@ def axe(
     include: Sequence[str] = (),
     exclude: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Return axe's serious and critical findings, one line each: impact, rule, place, element.
+    """Return axe's serious and critical findings, one line each: impact, rule, selector, element.
 
     Args:
         page: what is open in the browser.

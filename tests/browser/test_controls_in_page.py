@@ -1,4 +1,4 @@
-"""The controls of our own in a page: sliders that have names, and a place to drop an image."""
+"""Labels and the drop zone in a page: sliders get names, a dropped image arrives."""
 
 import base64
 import hashlib
@@ -24,25 +24,25 @@ box
 DROP = """
 import hashlib
 import ipywidgets as w
-from tutorial_utils.widgets.controls import Drop
+from tutorial_utils.widgets.controls import DropZone
 came = w.HTML()
 
-def take(name, content):
+def receive(name, content):
     if len(content) == 1:
         raise ValueError("this is no image")
     came.value = f"{name} {len(content)} {hashlib.md5(content).hexdigest()}"
 
-w.VBox([Drop(take), came])
+w.VBox([DropZone(receive), came])
 """
 DRAG = """([data, name, type]) => {
-  const files = new DataTransfer(), zone = document.querySelector(".ab-drop");
+  const files = new DataTransfer(), zone = document.querySelector(".ab-drop-zone");
   const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0));
   files.items.add(new File([bytes], name, { type }));
   const send = type => zone.dispatchEvent(
     new DragEvent(type, { dataTransfer: files, bubbles: true, cancelable: true }));
   const left = send("dragover"), over = zone.classList.contains("ab-over");
-  const kept = send("drop"), after = zone.classList.contains("ab-over");
-  return { left, over, kept, after };
+  const passed = send("drop"), after = zone.classList.contains("ab-over");
+  return { left, over, passed, after };
 }"""
 WIDGETS = (".jp-OutputArea-output .jupyter-widgets",)
 
@@ -72,7 +72,7 @@ def choose(page, act, path: Path) -> None:
     chooser.value.set_files(path)
 
 
-def says(page, text: str) -> None:
+def shows(page, text: str) -> None:
     page.get_by_text(text, exact=True).wait_for()
 
 
@@ -83,7 +83,7 @@ def test_sliders_have_no_names_of_their_own(opened, page):
     assert len(found) == 4 and all("serious aria-input-field-name" in line for line in found)
 
 
-def test_labels_names_them_also_those_that_come_later(opened, page):
+def test_labels_name_them_also_those_that_come_later(opened, page):
     opened(
         "from tutorial_utils.widgets.controls import Labels\n"
         "NAMED = [Labels(title='Sliders')]\n" + SLIDERS
@@ -108,13 +108,13 @@ def test_a_chosen_image_arrives(zone, page, tmp_path):
     bee.write_bytes(os.urandom(1000))
     large.write_bytes(os.urandom(19_500_000))  # more than one message may carry
     choose(page, zone.click, bee)
-    says(page, digest(bee))
+    shows(page, digest(bee))
     choose(page, lambda: zone.press("Enter"), large)
-    says(page, digest(large))
+    shows(page, digest(large))
     choose(page, lambda: zone.press("Space"), bee)
-    says(page, digest(bee))
+    shows(page, digest(bee))
     ring = zone.evaluate("zone => getComputedStyle(zone).outline")
-    assert "solid 3px" in ring  # the keyboard's place is in sight
+    assert "solid 3px" in ring  # the focus is visible
     assert harness.axe(page, include=WIDGETS) == []
 
 
@@ -123,17 +123,17 @@ def test_a_dropped_image_arrives(zone, page, tmp_path):
     ant.write_bytes(os.urandom(1000))
     data = base64.b64encode(ant.read_bytes()).decode()
     did = page.evaluate(DRAG, [data, ant.name, "image/jpeg"])
-    assert did == {"left": False, "over": True, "kept": False, "after": False}
-    says(page, digest(ant))
+    assert did == {"left": False, "over": True, "passed": False, "after": False}
+    shows(page, digest(ant))
 
 
-def test_what_cannot_be_taken_is_said(zone, page, tmp_path):
+def test_a_file_that_cannot_be_received_gets_a_message(zone, page, tmp_path):
     huge, bad = tmp_path / "huge.png", tmp_path / "bad.png"
     huge.write_bytes(bytes(21_000_000))
     bad.write_bytes(b"x")
     choose(page, zone.click, huge)
-    says(page, "huge.png has 21.0 MB; 20.0 MB at most.")
+    shows(page, "huge.png has 21.0 MB; 20.0 MB at most.")
     choose(page, zone.click, bad)
-    says(page, "bad.png: this is no image")
-    page.evaluate(DRAG, ["AAAA", "notes.txt", "text/plain"])
-    says(page, "notes.txt: 1 kB")  # what is an image is decided in Python, by its content
+    shows(page, "bad.png: this is no image")
+    page.evaluate(DRAG, ["AAAA", "text.txt", "text/plain"])
+    shows(page, "text.txt: 1 kB")  # Python decides what is an image, by its content

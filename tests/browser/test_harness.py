@@ -1,4 +1,4 @@
-"""The harness itself: that it finds a browser or says so, and that it can fail."""
+"""The harness: it finds a browser or reports that there is none, and it can fail."""
 
 import json
 import os
@@ -144,7 +144,9 @@ def test_a_request_to_another_host_is_stopped_and_told(page, watch):
     page.wait_for_function("document.images[0].complete")
     assert page.evaluate("document.images[0].naturalWidth") == 0
     assert watch.outside == ["https://example.org/spy.png"]
-    with pytest.raises(AssertionError, match=r"asked other hosts for \['https://example.org/spy"):
+    with pytest.raises(
+        AssertionError, match=r"requests to other hosts: \['https://example.org/spy"
+    ):
         watch.check()
 
 
@@ -191,17 +193,17 @@ def test_a_kernel_that_dies_is_told(open_lesson, tmp_path):
 
 
 class Restarting(harness.Lab):
-    """A server with one session, which it refuses to end for a while."""
+    """A server with one session, which it does not end for a while."""
 
-    def __init__(self, refusals: int):
+    def __init__(self, failures: int):
         super().__init__(Path(), 0, None, 0.0)
-        self.refusals, self.sessions = refusals, [{"id": "one"}]
+        self.failures, self.sessions = failures, [{"id": "one"}]
 
     def api(self, path, method="GET"):
         if method == "GET":
             return list(self.sessions)
-        if self.refusals:
-            self.refusals -= 1
+        if self.failures:
+            self.failures -= 1
             raise urllib.error.HTTPError(path, 500, "Internal Server Error", None, None)
         self.sessions.clear()
 
@@ -209,7 +211,7 @@ class Restarting(harness.Lab):
 def test_a_kernel_that_restarts_is_ended_when_the_server_lets_it():
     lab = Restarting(2)
     lab.stop_kernels()
-    assert not lab.sessions and lab.refusals == 0
+    assert not lab.sessions and lab.failures == 0
 
 
 def test_a_server_that_never_ends_a_kernel_is_told():

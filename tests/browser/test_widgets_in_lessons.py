@@ -1,4 +1,4 @@
-"""The lessons with widgets, run whole in JupyterLab; each widget moved by mouse and by keyboard."""
+"""The lessons with widgets, run whole in JupyterLab; each widget moved by mouse and keyboard."""
 
 import re
 from collections.abc import Callable
@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-expect.set_options(timeout=30_000)  # other tests may be at work beside these
+expect.set_options(timeout=30_000)  # other tests may run at the same time
 
 
-def exhibit(page: Page, title: str) -> Locator:
+def figure(page: Page, title: str) -> Locator:
     """Return a widget by its title, once it is there."""
     found = page.get_by_role("group", name=title, exact=True)
     found.wait_for()
@@ -35,7 +35,7 @@ def changes(shown: Locator, act: Callable[[], object]) -> None:
 
 
 def by_keyboard(shown: Locator, name: str, key: str = "ArrowRight") -> None:
-    """Move a slider by a key; its place is reached by Tab, so focus it as Tab does."""
+    """Move a slider by a key, which also focuses it."""
     slider = shown.get_by_role("slider", name=name, exact=True)
     before = slider.get_attribute("aria-valuenow")
     changes(shown, lambda: slider.press(key))
@@ -59,18 +59,18 @@ def by_mouse(page: Page, shown: Locator, name: str, by: int = 60) -> None:
 
 
 def readable(page: Page, name: str) -> None:
-    """Keep an image of the page, and hold the lesson's outputs and prose against axe."""
+    """Store an image of the page, and check the lesson's outputs and prose by axe."""
     harness.screenshot(page, name)
     assert harness.axe(page, include=harness.OURS) == []
 
 
 def test_lesson_01_augmentation(open_lesson, page):
     open_lesson("01_ants_and_bees")
-    shown = exhibit(page, "Augmentation")
+    shown = figure(page, "Augmentation")
     by_keyboard(shown, "brightness")
     by_mouse(page, shown, "contrast")
-    for name in ("least area", "mirrored", "saturation", "other nine"):
-        by_keyboard(shown, name, "End")  # a small step may leave all nine as they are
+    for name in ("least area", "mirrored", "saturation", "seed"):
+        by_keyboard(shown, name, "End")  # a small step may leave all nine as they were
     changes(shown, lambda: shown.get_by_label("image").select_option(index=2))
     changes(shown, lambda: shown.get_by_label("image").press("ArrowDown"))
     readable(page, "01_augmentation")
@@ -78,7 +78,7 @@ def test_lesson_01_augmentation(open_lesson, page):
 
 def test_lesson_02_output_size_and_layers(open_lesson, page):
     open_lesson("02_alexnet")
-    shown = exhibit(page, "Output size of a convolution")
+    shown = figure(page, "Output size of a convolution")
     expect(shown).to_contain_text("= 8")
     by_keyboard(shown, "stride", "ArrowLeft")
     expect(shown).to_contain_text("⌊(26 + 2·1 − 5) / 2⌋ + 1 = ⌊11.5⌋ + 1 = 12")
@@ -90,7 +90,7 @@ def test_lesson_02_output_size_and_layers(open_lesson, page):
     size.press("Home")  # one pixel, and a kernel that does not fit
     expect(shown.get_by_role("alert")).to_contain_text("does not fit into 1 pixels")
     changes(shown, lambda: size.press("End"))
-    shown = exhibit(page, "Layer explorer")
+    shown = figure(page, "Layer explorer")
     by_keyboard(shown, "layer")
     expect(shown).to_contain_text("features.2, a max-pooling")
     by_mouse(page, shown, "layer")
@@ -101,7 +101,7 @@ def test_lesson_02_output_size_and_layers(open_lesson, page):
 
 def test_lesson_04_freezing(open_lesson, page):
     open_lesson("04_freezing", batch_size=2)
-    shown = exhibit(page, "How much is frozen?")
+    shown = figure(page, "How much is frozen?")
     expect(shown).to_contain_text("5 of 8 layers frozen")
     by_keyboard(shown, "frozen layers")
     expect(shown).to_contain_text("6 of 8 layers frozen: 20,878,312 of 61,100,840 parameters")
@@ -111,7 +111,7 @@ def test_lesson_04_freezing(open_lesson, page):
 
 def test_lesson_06_dashboard(open_lesson, page):
     lesson = open_lesson("06_training", epochs=2)
-    shown = exhibit(page, "Training")
+    shown = figure(page, "Training")
     start, stop = (shown.get_by_role("button", name=name, exact=True) for name in ("Start", "Stop"))
     expect(shown).to_contain_text("Epoch 2 of 2")  # the lesson's own run
     expect(stop).to_be_disabled()
@@ -119,19 +119,19 @@ def test_lesson_06_dashboard(open_lesson, page):
     expect(start).to_be_disabled()
     expect(shown).to_contain_text("Epoch 1 of 2", timeout=120_000)  # the first one has ended
     expect(shown).to_contain_text(re.compile(r"Batch 1[4-9] of 26"), timeout=60_000)
-    _answers_meanwhile(page, lesson)
-    expect(stop).to_be_enabled()  # it is still at work
+    _responds_meanwhile(page, lesson)
+    expect(stop).to_be_enabled()  # it is still running
     stop.press("Enter")
     expect(shown).to_contain_text("Stopped: 1 of 2 epochs are finished", timeout=60_000)
     readable(page, "06_dashboard_stopped")
-    go_on = shown.get_by_role("button", name="Go on", exact=True)
-    go_on.press("Enter")
+    resume = shown.get_by_role("button", name="Resume", exact=True)
+    resume.press("Enter")
     expect(shown).to_contain_text("Done: 2 of 2 epochs are finished", timeout=180_000)
     readable(page, "06_dashboard_done")
 
 
-def _answers_meanwhile(page: Page, lesson: harness.Lesson) -> None:
-    """Run the last cell, which reports the results, while the training goes on."""
+def _responds_meanwhile(page: Page, lesson: harness.Lesson) -> None:
+    """Run the last cell, which reports the results, during the training."""
     before = lesson.book().cells[-1].execution_count
     page.evaluate(
         """async () => {
@@ -146,39 +146,39 @@ def _answers_meanwhile(page: Page, lesson: harness.Lesson) -> None:
 
 @pytest.fixture
 def files(tmp_path):
-    """Return a good image, one that is cut short, a text, and a telephone's photograph."""
+    """Return a good image, one that is cut short, a text, and a phone's HEIC photograph."""
     noise = Image.effect_noise((300, 200), 90).convert("RGB")
     noise.save(tmp_path / "good.webp")
     noise.save(tmp_path / "cut.jpg")
     cut = (tmp_path / "cut.jpg").read_bytes()
     (tmp_path / "cut.jpg").write_bytes(cut[: len(cut) // 2])
-    (tmp_path / "notes.txt").write_text("ants and bees", encoding="utf-8")
+    (tmp_path / "text.txt").write_text("ants and bees", encoding="utf-8")
     (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
     return tmp_path
 
 
 def test_lesson_07_mistakes_and_own_image(open_lesson, page, files):
     open_lesson("07_curves", epochs=2)
-    shown = exhibit(page, "Which mistakes?")
+    shown = figure(page, "Which mistakes?")
     by_keyboard(shown, "image number")
     expect(shown).to_contain_text("Image 2 of ")
     by_mouse(page, shown, "image number")
-    changes(shown, lambda: shown.get_by_label("answers").select_option("right"))
-    expect(shown).to_contain_text(": right.")
-    changes(shown, lambda: shown.get_by_label("it is").press("End"))
+    changes(shown, lambda: shown.get_by_label("predictions").select_option("correct"))
+    expect(shown).to_contain_text(": correct.")
+    changes(shown, lambda: shown.get_by_label("true class").press("End"))
     expect(shown).to_contain_text("It is bees")
     readable(page, "07_mistakes")
-    shown = exhibit(page, "Your own image")
+    shown = figure(page, "Your own image")
     zone = shown.get_by_role("button", name=re.compile("Drop an image here"))
-    _choose(page, zone.click, files / "notes.txt")
-    expect(shown.get_by_role("alert")).to_contain_text("notes.txt cannot be used as an image")
+    _choose(page, zone.click, files / "text.txt")
+    expect(shown.get_by_role("alert")).to_contain_text("text.txt cannot be used as an image")
     _choose(page, lambda: zone.press("Enter"), files / "phone.heic")
     expect(shown.get_by_role("alert")).to_contain_text("phone.heic is a HEIC photograph")
     _choose(page, lambda: zone.press("Space"), files / "cut.jpg")
     expect(shown.get_by_role("alert")).to_contain_text("cut.jpg cannot be used as an image")
-    readable(page, "07_own_image_refused")
+    readable(page, "07_own_image_error")
     changes(shown, lambda: _choose(page, zone.click, files / "good.webp"))
-    expect(shown).to_contain_text("The network says")
+    expect(shown).to_contain_text("The network predicts")
     readable(page, "07_own_image")
 
 
@@ -194,13 +194,13 @@ STILL = {
     "03_vgg16": ["with features.0 marked"],
     "04_freezing": ["the first 5 hatched"],
     "06_training": ["Loss and accuracy over"],
-    "07_curves": ["said to be", "the first validation image"],
+    "07_curves": ["predicted as", "the first validation"],
     "08_vgg16": ["Loss and accuracy over"],
 }
 
 
 @pytest.mark.parametrize("name", STILL)
-def test_without_a_run_the_image_stands_there(lab, page, watch, name):
+def test_without_a_run_the_image_is_shown(lab, page, watch, name):
     """A lesson that is opened and not run: no kernel knows its widgets."""
     source = harness.ROOT / "notebooks" / f"{name}.ipynb"
     (lab.notebooks / source.name).write_bytes(source.read_bytes())
@@ -213,7 +213,7 @@ def test_without_a_run_the_image_stands_there(lab, page, watch, name):
 
 
 def test_a_notebook_that_ran_in_batch_shows_the_image(lab, page, watch, tmp_path):
-    """Papermill keeps both halves of a widget; its kernel is gone when the notebook is opened."""
+    """Papermill stores the widget and its image; the kernel is gone when the notebook is opened."""
     source, out = tmp_path / "source.ipynb", lab.notebooks / "batch.ipynb"
     cell = "from tutorial_utils import widgets\nwidgets.output_size_calculator(size=9, kernel=3)"
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)]), source)
@@ -221,7 +221,7 @@ def test_a_notebook_that_ran_in_batch_shows_the_image(lab, page, watch, tmp_path
     page.goto(f"{lab.url}/lab/tree/notebooks/{out.name}?reset")
     page.locator('img[alt*="a window of 3 by 3"]').wait_for(timeout=60_000)
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=90_000)
-    page.wait_for_timeout(3000)  # a kernel is there now, and does not know the widget
+    page.wait_for_timeout(3000)  # the new kernel does not know the widget
     harness.screenshot(page, "batch")
     expect(page.locator('img[alt*="a window of 3 by 3"]')).to_be_visible()
     lab.stop_kernels()
