@@ -8,9 +8,9 @@ from pathlib import Path
 import papermill
 import pytest
 
-from tutorial_utils.batch import parameters
 from tutorial_utils.cli import commands
-from tutorial_utils.cli.main import make_parser
+from tutorial_utils.cli.parser import make_parser
+from tutorial_utils.cli.values import read_values, split_pair
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -55,12 +55,12 @@ def test_a_command_that_is_shown_is_understood(line):
         return
     options = make_parser().parse_args(words[3:])
     if options.run is commands.sweep:
-        names = dict(map(parameters.split_pair, options.parameters))
+        names = dict(map(split_pair, options.parameters))
         assert names.keys() <= declared(options.notebook)
-        assert all(parameters.read_values(values) for values in names.values())
+        assert all(read_values(values) for values in names.values())
     elif options.run is commands.lessons:
         known = set().union(*(declared(f"notebooks/{p.name}") for p in lessons()))
-        assert {parameters.split_pair(text)[0] for text in options.parameters} <= known
+        assert {split_pair(text)[0] for text in options.parameters} <= known
 
 
 def lessons() -> list[Path]:

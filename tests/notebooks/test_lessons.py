@@ -53,7 +53,7 @@ def test_nbval_agrees_with_the_stored_outputs(path, tmp_path):
             capture_output=True,
             text=True,
         )
-        if "Kernel died before replying" not in done.stdout:  # its port was taken, see `batch.runner`
+        if "Kernel died before replying" not in done.stdout:  # see `batch.runner`
             break
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert " passed" in done.stdout and "skipped" not in done.stdout.splitlines()[-1]

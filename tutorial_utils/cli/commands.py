@@ -113,7 +113,8 @@ def use_kit(options: argparse.Namespace) -> None:
 
 def lessons(options: argparse.Namespace) -> int:
     """Run the lessons, in place or into a folder."""
-    from tutorial_utils.batch import lessons, parameters
+    from tutorial_utils.batch import lessons
+    from tutorial_utils.cli.values import read_value, split_pair
 
     folder = options.folder or lessons.NOTEBOOKS
     if options.in_place and options.parameters:
@@ -121,8 +122,8 @@ def lessons(options: argparse.Namespace) -> int:
     if options.in_place:
         lessons.run_in_place(folder, only=options.only)
         return 0
-    pairs = map(parameters.split_pair, options.parameters)
-    given = {name: parameters.read_value(value) for name, value in pairs}
+    pairs = map(split_pair, options.parameters)
+    given = {name: read_value(value) for name, value in pairs}
     table = lessons.run_lessons(options.out, folder=folder, only=options.only, parameters=given)
     print("\n".join(["", *(lessons.describe(row) for row in table.to_dict("records"))]))
     print(f"\npages: {options.out}/lessons, table: {options.out}/results.csv")
@@ -134,13 +135,14 @@ def lessons(options: argparse.Namespace) -> int:
 
 def sweep(options: argparse.Namespace) -> int:
     """Run one notebook with every combination of values."""
-    from tutorial_utils.batch import parameters, sweeps
+    from tutorial_utils.batch import sweeps
+    from tutorial_utils.cli.values import read_values, split_pair
 
     grid = {}
-    for name, values in map(parameters.split_pair, options.parameters):
+    for name, values in map(split_pair, options.parameters):
         if name in grid:
             raise ValueError(f"-p {name} is given twice; write its values with commas between")
-        grid[name] = parameters.read_values(values)
+        grid[name] = read_values(values)
     with contextlib.ExitStack() as stack:
         executor = None
         if options.cluster:

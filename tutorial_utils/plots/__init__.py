@@ -3,25 +3,18 @@
 Every function but `show`, `save` and `denormalise` returns a matplotlib Figure.
 `show(figure, alt)` puts one into a notebook with its alternative text.
 
-    style         palette, line styles, markers, hatchings; show and save
-    charts        counts, sizes, costs, points
-    results       training curves, accuracies, confusion matrix, calibration
-    images        images in grids and rows, heat maps over images
-    activations   filters, feature maps, the influence of pixels
-    diagram       a network to scale
+    style            palette, line styles, markers, hatchings; show and save
+    charts           counts, sizes, costs, points
+    training_curves  training curves, accuracies, confusion matrix, calibration
+    images           images in grids and rows, heat maps over images
+    activations      filters, feature maps, the influence of pixels
+    diagram          a network to scale
 """
 
 from tutorial_utils.plots.activations import feature_maps, filters, pixel_influence, scaled_filters
 from tutorial_utils.plots.charts import bars, class_balance, image_sizes, scatter, stacked_bars
 from tutorial_utils.plots.diagram import architecture
 from tutorial_utils.plots.images import contact_sheet, denormalise, heat_overlay, image_rows
-from tutorial_utils.plots.results import (
-    comparison,
-    confusion,
-    curves,
-    data_efficiency,
-    reliability,
-)
 from tutorial_utils.plots.style import (
     BLUE,
     GREEN,
@@ -35,6 +28,13 @@ from tutorial_utils.plots.style import (
     save,
     series_style,
     show,
+)
+from tutorial_utils.plots.training_curves import (
+    comparison,
+    confusion,
+    curves,
+    data_efficiency,
+    reliability,
 )
 
 __all__ = [

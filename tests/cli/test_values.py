@@ -1,4 +1,4 @@
-"""Tests of `batch.parameters`: values on the command line mean what they mean to papermill."""
+"""Tests of `cli.values`: values on the command line mean what they mean to papermill."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from tiny_notebooks import write
 
-from tutorial_utils.batch import parameters
+from tutorial_utils.cli.values import read_value, read_values, split_pair
 
 
 def test_a_value_is_read_as_papermill_reads_its_own(tmp_path):
@@ -20,19 +20,19 @@ def test_a_value_is_read_as_papermill_reads_its_own(tmp_path):
     subprocess.run([*papermill, *given], check=True, capture_output=True)
     book = nbformat.read(out, as_version=4)
     theirs = book.metadata.papermill.parameters
-    ours = [parameters.read_value(text) for text in texts]
+    ours = [read_value(text) for text in texts]
     assert [repr(value) for value in ours] == [repr(theirs[f"x{i}"]) for i in range(len(texts))]
 
 
 def test_a_pair_is_split_at_its_first_equals_sign():
-    assert parameters.split_pair("name=a=b") == ("name", "a=b")
-    assert parameters.split_pair("name=") == ("name", "")
+    assert split_pair("name=a=b") == ("name", "a=b")
+    assert split_pair("name=") == ("name", "")
 
 
 @pytest.mark.parametrize("wrong", ["epochs", "=3", "1x=2", ""])
 def test_a_pair_without_a_name_or_a_value_is_an_error(wrong):
     with pytest.raises(ValueError, match=f"-p takes NAME=VALUE, not '{wrong}'; for example"):
-        parameters.split_pair(wrong)
+        split_pair(wrong)
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_pair_without_a_name_or_a_value_is_an_error(wrong):
     ],
 )
 def test_values_of_a_sweep(text, values):
-    assert parameters.read_values(text) == values
+    assert read_values(text) == values
 
 
 @pytest.mark.parametrize(
@@ -67,4 +67,4 @@ def test_values_of_a_sweep(text, values):
 )
 def test_values_that_cannot_be_read(text, message):
     with pytest.raises(ValueError, match=message):
-        parameters.read_values(text)
+        read_values(text)
