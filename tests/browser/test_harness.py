@@ -61,16 +61,16 @@ def test_no_browser_is_a_skip_elsewhere(environ):
 
 
 def commands(monkeypatch, works: set[str]) -> list[str]:
-    """Let the commands that would install a browser only be noted; return the notes."""
-    noted = []
+    """Replace the commands that install a browser; return the list of those that were run."""
+    ran = []
 
     def run(command, **_):
         text = " ".join(map(str, command)).replace(sys.executable, "python")
-        noted.append(text)
+        ran.append(text)
         return harness.subprocess.CompletedProcess(command, 0 if text in works else 1)
 
     monkeypatch.setattr(harness.subprocess, "run", run)
-    return noted
+    return ran
 
 
 def test_root_on_debian_installs_by_apt_get(machine, monkeypatch, capfd):
@@ -78,21 +78,21 @@ def test_root_on_debian_installs_by_apt_get(machine, monkeypatch, capfd):
     program(machine / "apt-get")
     program(machine / "chromium")
     monkeypatch.setattr(os, "geteuid", lambda: 0, raising=False)
-    noted = commands(monkeypatch, {apt})
+    ran = commands(monkeypatch, {apt})
     assert harness.install_chromium(machine / "own").stem == "chromium"
-    assert noted == [apt]
-    noted = commands(monkeypatch, set())
+    assert ran == [apt]
+    ran = commands(monkeypatch, set())
     assert harness.install_chromium(machine / "own") is None
-    assert noted == [apt, update, apt, "python -m playwright install chromium"]
+    assert ran == [apt, update, apt, "python -m playwright install chromium"]
 
 
 def test_others_install_by_playwright(machine, monkeypatch):
     program(machine / "apt-get")
     monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
-    noted = commands(monkeypatch, set())
+    ran = commands(monkeypatch, set())
     (machine / "own").write_text("")
     assert harness.install_chromium(machine / "own") == machine / "own"
-    assert noted == ["python -m playwright install chromium"]
+    assert ran == ["python -m playwright install chromium"]
 
 
 def test_a_parameter_is_replaced_and_the_rest_is_kept():
