@@ -76,7 +76,7 @@ def test_slips_of_the_confusion_matrix(answer, text):
         lambda matrix, k: torch.tensor(matrix.diagonal() / matrix.sum(axis=0))[k],
     ],
 )
-def test_how_often_it_is_right_when_it_says_so(answer):
+def test_precision(answer):
     assert_verdict(when_said(answer), "correct", "^correct: the diagonal")
 
 
@@ -94,7 +94,7 @@ def test_how_often_it_is_right_when_it_says_so(answer):
         (lambda m, k: m.diagonal() / m.sum(axis=0), "expected one number, not a value of type"),
     ],
 )
-def test_slips_of_how_often_it_is_right(answer, text):
+def test_slips_of_precision(answer, text):
     assert_verdict(when_said(answer), "wrong", text)
 
 

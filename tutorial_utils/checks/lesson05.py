@@ -15,7 +15,7 @@ def after_swap(answer: Any) -> str:
         ("VGG16", 138_357_544, 4096, 1000, 2),
         ("a ResNet-18", 11_689_512, 512, 1000, 5),
     )
-    biases = "a dense layer has a weight for each input and one bias, for each of its outputs"
+    biases = "a dense layer has one bias for each of its outputs, besides its weights"
     both = "the old layer had biases, and the new one has them too"
     rest = "count the layers that stay as well"
     for name, total, inputs, old, new in cases:

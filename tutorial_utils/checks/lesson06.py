@@ -154,8 +154,8 @@ def _as_logits(batches: Any) -> list:
     from torch.nn.functional import one_hot
 
     return [
-        (one_hot(torch.tensor(predicted), 2).float(), torch.tensor(true))
-        for predicted, true in batches
+        (one_hot(torch.tensor(predicted), 2).float(), torch.tensor(labels))
+        for predicted, labels in batches
     ]
 
 
@@ -192,36 +192,32 @@ def _possible_steps(network: Any, parts: list) -> tuple[Any, list[Slip]]:
         for images, labels in parts
     ]
     sizes = [len(labels) for _, labels in parts]
-    wrong = (
-        (
-            "the step is too long",
-            "each part's loss is a mean, and you added them: the whole batch has one mean",
-        ),
-        (
-            "all parts count the same, but their lengths differ",
-            "a part with more images has a larger share in the whole batch's mean",
-        ),
-        (
-            "you added up the losses, but did not divide them",
-            "the whole batch's loss is a mean over all of its images",
-        ),
-    )
-    shares = (
-        [n / sum(sizes) for n in sizes],
-        [1.0] * len(sizes),
-        [1 / len(sizes)] * len(sizes),
-        [float(n) for n in sizes],
+    shares = (  # of each part's mean gradient in the step, the correct ones first
+        ([n / sum(sizes) for n in sizes], ("", "")),
+        ([1.0] * len(sizes), _ADDED),
+        ([1 / len(sizes)] * len(sizes), _EQUAL),
+        ([float(n) for n in sizes], _NOT_DIVIDED),
     )
     slips: list[Slip] = []
-    steps = [[share * mean for share, mean in zip(row, means, strict=True)] for row in shares]
-    for step, named in zip(steps, (None, *wrong), strict=True):
-        if named:
-            slips.append((sum(step), *named))
-        slips.append((sum(step) + network.weight.grad, *_OLD))
-        slips.append((step[-1], *_LAST))
-    return sum(steps[0]), slips
+    for row, wrong in shares:
+        scaled = [share * mean for share, mean in zip(row, means, strict=True)]
+        step, old = sum(scaled), network.weight.grad
+        slips += [(step, *wrong), (step + old, *_OLD), (scaled[-1], *_LAST)]
+    return slips[0][0], slips[1:]
 
 
+_ADDED = (
+    "the step is too long",
+    "each part's loss is a mean, and you added them: the whole batch has one mean",
+)
+_EQUAL = (
+    "all parts count the same, but their lengths differ",
+    "a part with more images has a larger share in the whole batch's mean",
+)
+_NOT_DIVIDED = (
+    "you added up the losses, but did not divide them",
+    "the whole batch's loss is a mean over all of its images",
+)
 _OLD = (
     "old gradients were still there",
     "they stay until you clear them, and the new ones are added to them",

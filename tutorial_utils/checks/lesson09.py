@@ -26,7 +26,7 @@ def spoiled_caches(answer: Any) -> str:
     )
     fine = {
         "a": "another order of the images changes no image's values",
-        "c": "dropout in the head is random anew for each batch of cached rows",
+        "c": "dropout in the head draws new random numbers for each batch of cached rows",
         "f": "the learning rate of the head does not affect the backbone",
     }
     for case in sorted(chosen & set(fine)):

@@ -69,7 +69,7 @@ def _cam_slips(maps: Any, gradients: Any, summed: Any) -> Iterable[Slip]:
 
 @exercise
 def heat_ratio(answer: Any) -> str:
-    """Check a function (heat (H, W), mask (H, W) bool) -> heat inside over even heat."""
+    """Check a function (heat (H, W), mask (H, W) bool) -> heat inside over that of even heat."""
     import torch
 
     heat = torch.zeros(4, 10)
