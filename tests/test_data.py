@@ -27,60 +27,46 @@ def folder(tmp_path):
 # Folders that cannot be used
 
 
-def test_folder_missing(tmp_path):
+@pytest.mark.parametrize("call", [data.load, data.audit])
+def test_a_path_that_is_no_folder(call, tmp_path):
     message = "does not exist: .*nowhere; expected are train/<class>/ and val/<class>/"
     with pytest.raises(FileNotFoundError, match=message):
-        data.load(tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match=message):
-        data.audit(tmp_path / "nowhere")
-
-
-def test_folder_is_a_file(tmp_path):
+        call(tmp_path / "nowhere")
     (tmp_path / "set.zip").write_bytes(b"")
-    for call in (data.load, data.audit):
-        with pytest.raises(NotADirectoryError, match="is a file: .*Unpack it first"):
-            call(tmp_path / "set.zip")
+    with pytest.raises(NotADirectoryError, match="is a file: .*Unpack it first"):
+        call(tmp_path / "set.zip")
 
 
-@pytest.mark.parametrize("missing", [["train"], ["val"], ["train", "val"]])
-def test_folder_lacks_a_split(folder, missing):
-    for split in missing:
-        (folder / split).rename(folder / f"my_{split}")
-    message = (
-        f"lacks {' and '.join(missing)} .it holds .*my_{missing[0]}.*; expected are train/<class>"
-    )
-    with pytest.raises(FileNotFoundError, match=message):
-        data.load(folder)
+@pytest.mark.parametrize(
+    ("folders", "error", "message"),
+    [
+        ([], FileNotFoundError, r"lacks train and val \(it holds no folders\)"),
+        (["my_train", "val"], FileNotFoundError, "lacks train .it holds my_train, val.*train/<cla"),
+        (
+            ["train", "my_val"],
+            FileNotFoundError,
+            "lacks val .it holds my_val.*; expected are train",
+        ),
+        (["my_train"], FileNotFoundError, "lacks train and val .it holds my_train"),
+        (["train", "val"], ValueError, r"has 0 classes \(none\), and two or more are needed"),
+        (["train/a", "val/a"], ValueError, r"has 1 class \(a\), and two or more are needed"),
+        (
+            ["train/a", "train/b", "val/a", "val/c"],
+            ValueError,
+            "differ: train has a, b; val has a, c. Give both the same folders",
+        ),
+    ],
+)
+def test_folders_that_are_no_set(folders, error, message, tmp_path):
+    for name in folders:
+        (tmp_path / name).mkdir(parents=True)
+    with pytest.raises(error, match=message):
+        data.load(tmp_path)
 
 
 def test_folder_one_too_high_says_which_is_meant(folder):
     with pytest.raises(FileNotFoundError, match=r"lacks train and val .* Did you mean .*mine\?"):
         data.load(folder.parent)
-
-
-def test_folder_empty(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"lacks train and val \(it holds no folders\)"):
-        data.load(tmp_path)
-
-
-def test_folder_with_one_class(tmp_path):
-    make_set(tmp_path / "one", ["ants"])
-    with pytest.raises(ValueError, match=r"has 1 class \(ants\), and two or more are needed"):
-        data.load(tmp_path / "one")
-
-
-def test_folder_without_classes(tmp_path):
-    for split in data.SPLITS:
-        (tmp_path / split).mkdir()
-    with pytest.raises(ValueError, match=r"has 0 classes \(none\), and two or more are needed"):
-        data.load(tmp_path)
-
-
-def test_classes_that_differ(folder):
-    (folder / "val" / "bees").rename(folder / "val" / "wasps")
-    message = "differ: train has ants, bees; val has ants, wasps. Give both the same folders"
-    with pytest.raises(ValueError, match=message):
-        data.load(folder)
 
 
 @pytest.mark.parametrize("left", [None, "notes.txt", "image.gif", ".hidden.jpg"])
@@ -263,11 +249,6 @@ def test_dataset_is_torchvisions(folder):
     assert (image.mode, image.size, label) == ("RGB", (24, 16), 1)
 
 
-def test_unknown_split(folder):
-    with pytest.raises(ValueError, match="unknown split 'test'; allowed: train, val"):
-        data.load(folder, quiet=True).dataset("test")
-
-
 def test_counts_are_a_copy(folder):
     images = data.load(folder, quiet=True)
     images.counts()["train"]["ants"] = 99
@@ -307,7 +288,9 @@ def test_images_in_memory_are_decoded_once(large):
     assert kept[0][0].tobytes() == fresh[0][0].tobytes()
 
 
-def test_an_impossible_side(large):
+def test_datasets_that_do_not_exist(large):
+    with pytest.raises(ValueError, match="unknown split 'test'; allowed: train, val"):
+        large.dataset("test")
     with pytest.raises(ValueError, match="least_side must be a whole number from 1, not 0"):
         large.dataset("val", least_side=0)
 
@@ -360,16 +343,11 @@ def test_photographs_are_known_and_counted(monkeypatch):
 
 
 @pytest.mark.photos
-def test_photographs_have_one_placeholder_and_no_problem():
+def test_photographs_have_one_placeholder_and_no_problem_found_in_seconds():
+    start = time.process_time()
     report = data.audit(REAL)
     assert report.problems == ()
     assert report.odd == ("train/ants/imageNotFound.gif: ImageFolder reads no .gif files",)
-
-
-@pytest.mark.photos
-def test_photographs_are_looked_through_in_seconds():
-    start = time.process_time()
-    data.audit(REAL)
     assert time.process_time() - start < 3
 
 

@@ -97,11 +97,6 @@ def test_output_size_is_conv2ds(size, kernel, stride, padding):
         assert layer(image).shape == (1, 1, side, side)
 
 
-def test_output_size_of_the_paper():
-    assert layers.output_size(227, 11, 4) == 55
-    assert layers.output_size(224, 11, 4, 2) == 55
-
-
 def test_impossible_output_sizes():
     with pytest.raises(ValueError, match=r"a kernel of 11 does not fit into 5 pixels with padding"):
         layers.output_size(5, 11)
@@ -174,11 +169,8 @@ def test_one_row_for_each_number_of_frozen_layers(table):
     assert table["frozen"].tolist() == [0, 1, 2, 3]
     assert table["layer"].tolist() == ["", "features.0", "features.2", "classifier.1"]
     assert table["trainable"].tolist() == [sum(PARAMETERS_OF_TINY[n:]) for n in range(4)]
-
-
-def test_gradients_and_adams_state_follow_the_trainable_parameters(table):
     assert table["gradient_bytes"].tolist() == [4 * n for n in table["trainable"]]
-    assert table["state_bytes"].tolist() == [8 * n for n in table["trainable"]]
+    assert table["state_bytes"].tolist() == [8 * n for n in table["trainable"]]  # Adam's
 
 
 def test_freezing_more_saves_less_for_the_backward_pass(table):
