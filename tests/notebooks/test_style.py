@@ -1,5 +1,6 @@
 """The lessons' style, counted: cells, prose, headings, alt text, opening, closing, hygiene."""
 
+import ast
 import json
 import re
 import subprocess
@@ -158,6 +159,19 @@ def test_parameters_and_result(path):
     assert "lesson.check(globals())" in code
     assert "lesson.report(" in code
     assert re.search(rf'"{path.stem}"', code), "the result names its lesson"
+
+
+@every_lesson
+def test_no_variable_hides_a_module_of_the_package(path):
+    cells = [cell.source for cell in read(path).cells if cell.cell_type == "code"]
+    tree = ast.parse(re.sub(r"^(\s*)[%!].*$", r"\1pass", "\n".join(cells), flags=re.M))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    modules = {
+        alias.name for node in imports if "tutorial_utils" in node.module for alias in node.names
+    }
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    assigned = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    assert not modules & assigned
 
 
 @every_lesson
