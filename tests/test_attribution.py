@@ -131,22 +131,13 @@ def test_grad_cam_takes_backbone_and_head_put_together(arch):
 # Occlusion
 
 
-def test_occlusion_finds_the_corner_and_the_size_of_the_fall():
-    heat = attribution.occlusion(Corner(), ones(2), 0, window=4, stride=4)
-    inside = corner(2)
-    # A square of 4x4 pixels of brightness 3 is covered: the score falls by 48, or not at all.
-    assert torch.allclose(heat[inside], torch.tensor(48.0))
-    assert heat[~inside].abs().max() == 0
-
-
-def test_occlusion_is_below_zero_where_covering_helps():
-    heat = attribution.occlusion(Corner(), ones(1), 2, window=4, stride=4)
-    assert torch.allclose(heat[corner(1)], torch.tensor(-48.0))
-
-
-def test_the_baseline_is_the_value_of_covered_pixels():
-    heat = attribution.occlusion(Corner(), ones(1), 0, window=4, stride=4, baseline=1.0)
-    assert heat.abs().max() == 0
+# A square of 4x4 pixels of brightness 3 is covered: the score falls by 48, or not at all.
+@pytest.mark.parametrize(
+    ("target", "baseline", "fall"), [(0, 0.0, 48.0), (2, 0.0, -48.0), (0, 1.0, 0.0)]
+)
+def test_occlusion_finds_the_corner_and_the_size_of_the_fall(target, baseline, fall):
+    heat = attribution.occlusion(Corner(), ones(2), target, window=4, stride=4, baseline=baseline)
+    assert torch.allclose(heat, fall * corner(2))
 
 
 def test_occlusion_reaches_the_edge_of_a_size_that_the_stride_does_not_divide():
@@ -209,13 +200,6 @@ def test_it_works_under_no_grad_and_inference_mode(method, around):
         torch.testing.assert_close(method(network, images.clone(), 0), wanted)
 
 
-def test_modes_and_hooks_are_put_back_after_an_error():
-    network = tiny().train()
-    with pytest.raises(ValueError, match="has no height and width"):
-        attribution.grad_cam(network, torch.randn(2, 3, 16, 16), 0, layer="8")
-    assert network.training and hooks(network) == 0
-
-
 @both
 @pytest.mark.parametrize(
     ("images", "said"),
@@ -253,7 +237,10 @@ def test_targets_that_do_not_fit(method, targets, said):
 
 
 def test_layers_that_do_not_fit():
-    images = torch.randn(1, 3, 16, 16)
+    images, network = torch.randn(1, 3, 16, 16), tiny().train()
+    with pytest.raises(ValueError, match="has no height and width"):
+        attribution.grad_cam(network, images, 0, layer="8")
+    assert network.training and hooks(network) == 0
     with pytest.raises(ValueError, match=r"no layer 'features.99'; its convolutions are '0', '3'"):
         attribution.grad_cam(tiny(), images, 0, layer="features.99")
     dense = nn.Sequential(nn.Flatten(), nn.Linear(768, 2))

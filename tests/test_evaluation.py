@@ -101,21 +101,21 @@ def test_predict_leaves_modes_and_generator_alone():
     assert net.training and not net[2].training and net[0].training
 
 
-def test_predict_needs_a_loader_that_does_not_shuffle():
-    with pytest.raises(ValueError, match="the loader shuffles.*shuffle=False"):
-        evaluation.predict(network(), DataLoader(photos(), shuffle=True))
-
-
-def test_predict_needs_a_batch():
-    with pytest.raises(ValueError, match="loader is empty"):
-        evaluation.predict(network(), DataLoader(photos(0)))
-
-
-def test_predict_needs_an_output_for_every_label():
-    with pytest.raises(
-        ValueError, match="has the label 2, and the network has logits for 2 classes"
-    ):
-        evaluation.predict(nn.Linear(6, 2), DataLoader(photos()))
+@pytest.mark.parametrize(
+    ("network", "loader", "message"),
+    [
+        (network(), DataLoader(photos(), shuffle=True), "the loader shuffles.*shuffle=False"),
+        (network(), DataLoader(photos(0)), "loader is empty"),
+        (
+            nn.Linear(6, 2),
+            DataLoader(photos()),
+            "has the label 2, and the network has logits for 2 classes",
+        ),
+    ],
+)
+def test_predict_of_what_does_not_fit(network, loader, message):
+    with pytest.raises(ValueError, match=message):
+        evaluation.predict(network, loader)
 
 
 # confusion and worst
@@ -141,12 +141,6 @@ def test_confusion_drops_nothing():
         evaluation.confusion(p, classes=2)
 
 
-@pytest.mark.parametrize("classes", [0, -2, 2.0, True, "2"])
-def test_classes_must_be_a_whole_number(classes):
-    with pytest.raises(ValueError, match=f"classes must be a whole number from 1, not {classes!r}"):
-        evaluation.confusion(four(), classes=classes)
-
-
 def test_worst_first():
     assert evaluation.worst(four()) == [3, 2, 0, 1]
     assert evaluation.worst(four(), count=1) == [3]
@@ -161,10 +155,13 @@ def test_worst_are_those_of_highest_loss(p, count):
     assert not left or p.losses[found].min() >= p.losses[list(left)].max()
 
 
-@pytest.mark.parametrize("count", [0, -1, 1.5, False])
-def test_count_must_be_a_whole_number(count):
-    with pytest.raises(ValueError, match=f"count must be a whole number from 1, not {count!r}"):
-        evaluation.worst(four(), count=count)
+@pytest.mark.parametrize("value", [0, -1, 1.5, 2.0, False, True, "2"])
+@pytest.mark.parametrize(
+    ("function", "name"), [(evaluation.worst, "count"), (evaluation.confusion, "classes")]
+)
+def test_numbers_must_be_whole(function, name, value):
+    with pytest.raises(ValueError, match=f"{name} must be a whole number from 1, not {value!r}"):
+        function(four(), **{name: value})
 
 
 # mcnemar and calibration
@@ -201,19 +198,14 @@ def test_mcnemar_needs_the_same_images():
         evaluation.mcnemar(confident([True, True], 0.9), confident([True, False], 0.9))
 
 
-def test_calibration_of_a_calibrated_network():
-    found = evaluation.calibration(confident([True] * 8 + [False] * 2, 0.8), bins=4)
-    assert found.error == pytest.approx(0.0, abs=1e-6)
-    assert found.counts.tolist() == [0, 0, 0, 10]
-    assert found.accuracy[3] == pytest.approx(0.8)
+@pytest.mark.parametrize(("correct", "probability", "error"), [(8, 0.8, 0.0), (2, 0.95, 0.75)])
+def test_calibration_of_a_calibrated_and_an_overconfident_network(correct, probability, error):
+    predictions = confident([True] * correct + [False] * (10 - correct), probability)
+    found = evaluation.calibration(predictions, bins=4)
+    assert found.error == pytest.approx(error, abs=1e-6)
+    assert found.counts.tolist() == [0, 0, 0, 10] and len(found.edges) == 5
+    assert found.accuracy[3] == pytest.approx(correct / 10)
     assert numpy.isnan(found.accuracy[0])
-
-
-def test_calibration_of_an_overconfident_network():
-    found = evaluation.calibration(confident([True, False, False, False, False], 0.95), bins=5)
-    assert found.error == pytest.approx(0.75, abs=1e-6)
-    assert found.counts.tolist() == [0, 0, 0, 0, 5]
-    assert len(found.edges) == 6
 
 
 def test_calibration_weighs_its_bins_by_their_images():
@@ -246,45 +238,27 @@ class Nearest(torch.nn.Module):
         super().__init__()
         points = torch.stack([point for point, _ in part])
         labels = torch.tensor([int(label) for _, label in part])
-        self.seen = points
         self.means = torch.stack([points[labels == k].mean(0) for k in range(2)])
 
     def forward(self, inputs):
         return -torch.cdist(inputs, self.means)
 
 
-def test_cross_validation_predicts_every_image_by_a_network_that_has_not_seen_it(two_clouds):
+def test_cross_validation_predicts_every_image_once_and_keeps_the_shares_of_the_classes(two_clouds):
     dataset, labels = two_clouds
-    made = []
+    left_out = {}
 
     def fit(part, fold):
-        made.append(fold)
-        network = Nearest(part)
-        network.fold = fold
-        return network
-
-    found = evaluation.cross_validate(dataset, labels, fit, folds=5)
-    assert made == [0, 1, 2, 3, 4]
-    assert torch.equal(found.labels, labels)
-    assert found.accuracy == 1.0
-
-
-def test_the_folds_part_the_set_and_keep_the_shares_of_the_classes(two_clouds):
-    dataset, labels = two_clouds
-    left_out = []
-
-    def fit(part, fold):
-        left_out.append(sorted(set(range(30)) - set(part.indices)))
+        left_out[seed, fold] = sorted(set(range(30)) - set(part.indices))
         return Nearest(part)
 
-    evaluation.cross_validate(dataset, labels, fit, folds=5, seed=3)
-    assert sorted(sum(left_out, [])) == list(range(30))
-    for part in left_out:
-        assert labels[part].tolist().count(0) == 2
-    again = list(left_out)
-    left_out.clear()
-    evaluation.cross_validate(dataset, labels, fit, folds=5, seed=4)
-    assert left_out != again
+    for seed in (3, 4):
+        found = evaluation.cross_validate(dataset, labels, fit, folds=5, seed=seed)
+        assert torch.equal(found.labels, labels) and found.accuracy == 1.0
+    parts = [left_out[3, fold] for fold in range(5)]
+    assert sorted(sum(parts, [])) == list(range(30))
+    assert all(labels[part].tolist().count(0) == 2 for part in parts)
+    assert parts != [left_out[4, fold] for fold in range(5)]
 
 
 @pytest.mark.parametrize(

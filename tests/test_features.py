@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -56,30 +57,17 @@ def test_head_gives_the_networks_logits(monkeypatch):
     assert torch.equal(head(found.values), logits)
 
 
-def test_modes_are_restored(images):
+def test_the_network_and_the_generator_are_left_as_they_were(folder):
     network = backbone().train()
     network[1].eval()
-    features.extract(network, images)
-    assert [module.training for module in network.modules()].count(False) == 1
-    assert not network[1].training
-
-
-def test_modes_are_restored_after_an_error(images):
-    network = backbone().train()
-    with pytest.raises(ValueError, match="must give one size"):
-        features.extract(network, [*images, (torch.rand(3, 5, 5), 0)], batch_size=20)
-    assert all(module.training for module in network.modules())
-
-
-def test_nothing_else_is_changed(images):
-    network = backbone()
     weights = {name: values.clone() for name, values in network.state_dict().items()}
     before = torch.get_rng_state()
-    found = features.extract(network, images)
+    found = features.extract(network, folder.dataset(Small(0.5)), augmentations=2, quiet=True)
     assert torch.equal(torch.get_rng_state(), before)
     assert not found.values.requires_grad
     after = network.state_dict()
     assert all(torch.equal(weights[name], after[name]) for name in weights)
+    assert [module for module in network.modules() if not module.training] == [network[1]]
 
 
 def test_features_train_a_head(images):
@@ -182,24 +170,19 @@ def test_demo_features_separate_ants_from_bees():
     assert probe.score(passes["val"].values.numpy(), passes["val"].labels.numpy()) > 0.74
 
 
-class Folder:
-    """A few images on the disk, with their transform."""
-
-    def __init__(self, root, transform):
-        self.root, self.transform = root, transform
-        for index in range(5):
-            path = root / ("a" if index % 2 else "b") / f"{index}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            torchvision.transforms.functional.to_pil_image(torch.rand(3, 30, 40)).save(path)
-
-    def dataset(self, transform=None):
-        return torchvision.datasets.ImageFolder(self.root, transform or self.transform)
-
-
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
+    """A few images on the disk, with their transform."""
     monkeypatch.setenv("ANTS_BEES_CACHE", str(tmp_path / "cache"))
-    return Folder(tmp_path / "images", Small())
+    for index in range(5):
+        path = tmp_path / "images" / ("a" if index % 2 else "b") / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torchvision.transforms.functional.to_pil_image(torch.rand(3, 30, 40)).save(path)
+
+    def dataset(transform=None):
+        return torchvision.datasets.ImageFolder(path.parent.parent, transform or Small())
+
+    return SimpleNamespace(root=path.parent.parent, dataset=dataset)
 
 
 class Small:
@@ -250,10 +233,9 @@ def test_every_dependency_changes_the_key(folder):
 
 def test_part_of_a_folder_has_its_own_labels(folder):
     part = torch.utils.data.Subset(folder.dataset(), [4, 0])
-    assert features.extract(backbone(), part, quiet=True).labels.tolist() == [1, 0]
-    again = features.extract(backbone(), part, quiet=True)
-    assert again.from_cache
-    assert again.labels.tolist() == [1, 0]
+    for from_cache in (False, True):
+        found = features.extract(backbone(), part, quiet=True)
+        assert (found.labels.tolist(), found.from_cache) == ([1, 0], from_cache)
 
 
 @pytest.mark.parametrize("cache", [True, False])
@@ -273,15 +255,6 @@ def test_augmentations_vary_and_follow_from_the_seed(cache, folder):
     assert picked == {tuple(found.values[v * 5 + 2].tolist()) for v in range(3)}
 
 
-def test_the_global_generator_is_not_changed(folder):
-    network = backbone()
-    torch.manual_seed(5)
-    expected = torch.rand(3)
-    torch.manual_seed(5)
-    features.extract(network, folder.dataset(Small(0.5)), augmentations=2, quiet=True)
-    assert torch.equal(torch.rand(3), expected)
-
-
 def test_a_transform_without_a_description_is_not_cached(folder):
     for _ in range(2):
         found = features.extract(backbone(), folder.dataset(lambda p: Small()(p)), quiet=True)
@@ -297,11 +270,16 @@ def test_large_values_stay_in_their_file(folder, monkeypatch):
     assert torch.equal(first.values, second.values)
 
 
-def test_a_full_disk_falls_back_to_memory(folder, monkeypatch, capsys):
+@pytest.fixture
+def full_disk(monkeypatch):
     def full(size_bytes):
         raise OSError("the disk of the cache has 1 MB free")
 
     monkeypatch.setattr(features.feature_files, "check_space", full)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_falls_back_to_memory(folder, capsys):
     found = features.extract(backbone(), folder.dataset())
     assert len(found.labels) == 5
     lines = capsys.readouterr().out.splitlines()
@@ -310,15 +288,9 @@ def test_a_full_disk_falls_back_to_memory(folder, monkeypatch, capsys):
     assert "cache" not in lines[1]
 
 
+@pytest.mark.usefixtures("full_disk")
 def test_no_room_anywhere_is_an_error(folder, monkeypatch):
-    def full(size_bytes):
-        raise OSError("the disk of the cache has 1 MB free")
-
-    class Memory:
-        available = 100
-
-    monkeypatch.setattr(features.feature_files, "check_space", full)
-    monkeypatch.setattr(features.psutil, "virtual_memory", Memory)
+    monkeypatch.setattr(features.psutil, "virtual_memory", lambda: SimpleNamespace(available=100))
     with pytest.raises(OSError, match="the disk of the cache has 1 MB free"):
         features.extract(backbone(), folder.dataset())
 
@@ -337,10 +309,14 @@ def test_every_batch_is_read_into_the_same_memory(images):
     assert run.labels_read == [label for _, label in images]
 
 
-def test_an_image_of_another_size_is_named(images):
+def test_an_image_of_another_size_is_named_and_modes_are_restored(images):
     images[3] = (torch.rand(3, 12, 13), 0)
+    network = backbone().train()
     with pytest.raises(ValueError, match=r"image 3 has the shape \(3, 12, 13\), those before it"):
-        features.extract(backbone(), images, batch_size=2)
+        features.extract(network, images, batch_size=2)
+    with pytest.raises(ValueError, match="must give one size"):
+        features.extract(network, images, batch_size=20)
+    assert all(module.training for module in network.modules())
 
 
 def test_one_image_in_the_singular(images, capsys):

@@ -99,14 +99,16 @@ def test_trained_weights_are_written_back(dropout, augmentations):
     assert small[0].coefficients.abs().max() > 0
 
 
-def test_features_of_another_size_raise():
-    with pytest.raises(ValueError, match="have 40 values per image, .* takes 20"):
-        subspace.project_head(nn.Sequential(nn.Linear(20, 4), nn.Linear(4, 2)), features(3))
-
-
-@pytest.mark.parametrize("layers", [[nn.ReLU(), nn.Linear(WIDTH, 2)], [nn.Linear(WIDTH, 2)]])
-def test_a_head_that_does_not_fit_raises(layers):
-    with pytest.raises(ValueError, match="must begin with a dense layer"):
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([nn.Linear(20, 4), nn.Linear(4, 2)], "have 40 values per image, .* takes 20"),
+        ([nn.ReLU(), nn.Linear(WIDTH, 2)], "must begin with a dense layer"),
+        ([nn.Linear(WIDTH, 2)], "must begin with a dense layer"),
+    ],
+)
+def test_a_head_that_does_not_fit_raises(layers, message):
+    with pytest.raises(ValueError, match=message):
         subspace.project_head(nn.Sequential(*layers), features(3))
 
 

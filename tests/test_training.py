@@ -27,7 +27,7 @@ def test_fit_learns_and_counts_every_image_once():
 
 
 def test_the_training_loss_is_the_mean_per_image():
-    network = head(frozen=False).eval()
+    network = head(frozen=()).eval()
     network[2] = nn.Identity()  # no dropout, and an lr too small to change a thing
     _, history = run(network, epochs=1, lr=1e-30, precision="float32")
     photos = Photos()
@@ -341,10 +341,10 @@ def test_auto_is_mixed_where_bf16_is_native(native, monkeypatch):
 
 
 def test_gradients_are_freed_after_each_step():
-    network = head(frozen=False)
+    network = head(frozen=())
     for parameter in network.parameters():
         parameter.grad = torch.ones_like(parameter)
-    reference = head(frozen=False)
+    reference = head(frozen=())
     _, history = run(network, epochs=1)
     _, expected = run(reference, epochs=1)
     assert measured(history) == measured(expected)  # the gradients from before did not count

@@ -36,12 +36,13 @@ def loader(*, shuffle=True, batch_size=BATCH, **options):
     return DataLoader(Photos(**options), batch_size=batch_size, shuffle=shuffle)
 
 
-def head(*, classes=2, seed=3, frozen=True):
-    """Return a network with a frozen layer, dropout and a trainable rest."""
+def head(*, classes=2, seed=3, frozen=(0,)):
+    """Return a network with dropout, some of its layers frozen."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         layers = nn.Linear(WIDTH, 8), nn.ReLU(), nn.Dropout(), nn.Linear(8, classes)
-    layers[0].requires_grad_(not frozen)
+    for index in frozen:
+        layers[index].requires_grad_(False)
     return nn.Sequential(*layers)
 
 
