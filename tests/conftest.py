@@ -39,6 +39,14 @@ def _own_world(request, monkeypatch, tmp_path_factory, lessons_cache):
         monkeypatch.delenv("ANTS_BEES_DIR", raising=False)
 
 
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    """Make the test's own folder the home folder, and return it."""
+    for name in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(name, str(tmp_path))
+    return tmp_path
+
+
 def pytest_collection_modifyitems(items):
     """Skip tests that need the photographs, with the reason, where these are not available."""
     folder = os.environ.get("ANTS_BEES_DIR", "")

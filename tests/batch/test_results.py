@@ -103,11 +103,9 @@ def test_an_executor_that_fails_makes_error_rows(executor, message, tiny, tmp_pa
     assert list(again["status"]) == ["ok", "ok"]
 
 
-def test_the_home_folder_may_be_written_as_a_tilde(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+def test_the_home_folder_may_be_written_as_a_tilde(home):
     found = results.Results("~/out", {"of": "tiny", "code": "1"})
-    assert Path(found.out) == tmp_path / "out" and (tmp_path / "out" / "runs").is_dir()
+    assert Path(found.out) == home / "out" and (home / "out" / "runs").is_dir()
 
 
 def test_the_last_report_of_a_notebook_counts():

@@ -91,8 +91,6 @@ def test_a_full_disk_is_an_error_before_anything_is_written(teacher, course, tmp
     assert not list(tmp_path.glob("*new.zip*"))
 
 
-def test_a_tilde_stands_for_the_home_folder(teacher, course, tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+def test_a_tilde_stands_for_the_home_folder(teacher, course, home):
     kit.make("~/class.zip", "~/course/notebooks", quiet=True)
-    assert (tmp_path / "class.zip").is_file()
+    assert (home / "class.zip").is_file()

@@ -17,23 +17,23 @@ def fresh(monkeypatch, tmp_path):
     monkeypatch.setattr(connection, "_failures", [])
 
 
-@pytest.fixture
-def network(monkeypatch):
-    """A network that can be switched off, and lists how often it was tried."""
-    tries = []
+class Network(list):
+    """A network that can be switched off, and lists the addresses that were tried."""
 
-    def head(url, timeout):
-        tries.append(url)
-        if not tries.up:
+    up = True
+
+    def head(self, url, timeout):
+        self.append(url)
+        if not self.up:
             raise requests.ConnectionError("no route")
         return requests.Response()
 
-    class Tries(list):
-        up = True
 
-    tries = Tries()
-    monkeypatch.setattr(connection.requests, "head", head)
-    return tries
+@pytest.fixture
+def network(monkeypatch):
+    network = Network()
+    monkeypatch.setattr(connection.requests, "head", network.head)
+    return network
 
 
 def test_online(network):
@@ -79,20 +79,12 @@ def test_no_network_is_remembered_without_a_cache(network, monkeypatch, tmp_path
     assert len(network) == 1
 
 
-def test_no_network_is_forgotten_after_a_while(network, monkeypatch):
+@pytest.mark.parametrize("later_s", [connection.REMEMBER_S + 1, -3600])  # the clock was set back
+def test_no_network_is_forgotten_after_a_while(network, monkeypatch, later_s):
     network.up = False
     connection.online()
     now = time.time()
-    monkeypatch.setattr(connection.time, "time", lambda: now + connection.REMEMBER_S + 1)
-    network.up = True
-    assert connection.online()
-
-
-def test_a_clock_that_was_set_back_does_not_keep_the_network_away(network, monkeypatch):
-    network.up = False
-    connection.online()
-    now = time.time()
-    monkeypatch.setattr(connection.time, "time", lambda: now - 3600)
+    monkeypatch.setattr(connection.time, "time", lambda: now + later_s)
     network.up = True
     assert connection.online()
 

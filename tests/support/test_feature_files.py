@@ -1,7 +1,6 @@
 """Tests of `tutorial_utils._support.feature_files`: checked, and made again when damaged."""
 
 import contextlib
-import json
 import multiprocessing
 import shutil
 from collections import namedtuple
@@ -37,62 +36,36 @@ def test_written_and_read_back():
     expected = [[0, 1, 2], [3, 4, 5], [7, 7, 7]]
     assert made.tolist() == feature_files.read(NOTE).tolist() == expected
     assert isinstance(feature_files.read(NOTE), np.memmap)
-    assert (
-        np.load(cache.cache_dir() / feature_files.key_of(NOTE) / feature_files.VALUES).dtype
-        == np.float32
-    )
-
-
-def test_what_is_there_is_not_written_again():
-    feature_files.write(NOTE, (3, 3), rows())
+    assert feature_files.read(NOTE).dtype == np.float32
     assert feature_files.write(NOTE, (3, 3), never())[2].tolist() == [7, 7, 7]
-
-
-def test_another_note_has_another_entry():
-    feature_files.write(NOTE, (3, 3), rows())
     assert feature_files.read(NOTE | {"weights": "abd"}) is None
     assert feature_files.read(NOTE | {"views": 3}) is None
 
 
-def damage_cut(folder):
-    path = folder / feature_files.VALUES
-    path.write_bytes(path.read_bytes()[:-4])
+def damage(name, change):
+    """Write an entry and change the bytes of one of its files; None deletes the file."""
+    feature_files.write(NOTE, (3, 3), rows())
+    path = cache.cache_dir() / feature_files.key_of(NOTE) / name
+    content = change(path.read_bytes())
+    path.unlink() if content is None else path.write_bytes(content)
 
 
-def damage_bit(folder):
-    path = folder / feature_files.VALUES
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
-
-
-def damage_note(folder):
-    (folder / feature_files.NOTE).write_text("{")
-
-
-def damage_gone(folder):
-    (folder / feature_files.VALUES).unlink()
-
-
-def damage_other(folder):
-    note = json.loads((folder / feature_files.NOTE).read_text())
-    note["made_from"]["weights"] = "of another network"
-    (folder / feature_files.NOTE).write_text(json.dumps(note))
+def flip(content):
+    return content[:-1] + bytes([content[-1] ^ 1])
 
 
 @pytest.mark.parametrize(
-    ("damage", "reason"),
+    ("name", "change", "reason"),
     [
-        (damage_cut, "is truncated or altered"),
-        (damage_bit, "is truncated or altered"),
-        (damage_note, "cannot be read"),
-        (damage_gone, "cannot be read"),
-        (damage_other, "was made from something else"),
+        (feature_files.VALUES, lambda content: content[:-4], "is truncated or altered"),
+        (feature_files.VALUES, flip, "is truncated or altered"),
+        (feature_files.VALUES, lambda content: None, "cannot be read"),
+        (feature_files.NOTE, lambda content: b"{", "cannot be read"),
+        (feature_files.NOTE, lambda note: note.replace(b"abc", b"x"), "was made from something"),
     ],
 )
-def test_a_damaged_entry_is_never_trusted(damage, reason, capsys):
-    feature_files.write(NOTE, (3, 3), rows())
-    damage(cache.cache_dir() / feature_files.key_of(NOTE))
+def test_a_damaged_entry_is_never_trusted(name, change, reason, capsys):
+    damage(name, change)
     assert feature_files.read(NOTE) is None
     line = capsys.readouterr().out
     assert reason in line
@@ -120,18 +93,8 @@ def test_a_full_disk_says_what_is_needed(monkeypatch):
         feature_files.write(NOTE, (3, 3), never())
 
 
-def test_clear_deletes_features_only(own_cache):
-    feature_files.write(NOTE, (3, 3), rows())
-    (own_cache / "synthetic-2").mkdir()
-    size_bytes = dict(cache.entries())[feature_files.key_of(NOTE)]
-    assert size_bytes > 36
-    assert feature_files.clear() == (size_bytes, {})
-    assert cache.entries() == [("synthetic-2", 0)]
-
-
 def test_a_damaged_entry_is_deleted_under_the_lock(own_cache, monkeypatch):
-    feature_files.write(NOTE, (3, 3), rows())
-    damage_bit(own_cache / feature_files.key_of(NOTE))
+    damage(feature_files.VALUES, flip)
     locks, rmtree = [], shutil.rmtree
 
     def watched(folder):
@@ -145,9 +108,8 @@ def test_a_damaged_entry_is_deleted_under_the_lock(own_cache, monkeypatch):
     assert locks == [own_cache / feature_files.key_of(NOTE)]
 
 
-def test_an_entry_that_was_replaced_meanwhile_is_not_deleted(own_cache, monkeypatch, capsys):
-    feature_files.write(NOTE, (3, 3), rows())
-    damage_bit(own_cache / feature_files.key_of(NOTE))
+def test_an_entry_that_was_replaced_meanwhile_is_not_deleted(monkeypatch, capsys):
+    damage(feature_files.VALUES, flip)
     locked = cache.locked
 
     @contextlib.contextmanager

@@ -11,14 +11,11 @@ import pytest
 from tutorial_utils._support import files
 
 
-def test_a_path_from_a_user(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
-    assert (
-        files.as_path("~/a") == files.as_path(Path("~/a")) == files.as_path("a") == tmp_path / "a"
-    )
-    assert files.as_path("~nobody-of-this-name/a") == tmp_path / "~nobody-of-this-name" / "a"
+def test_a_path_from_a_user(monkeypatch, home):
+    monkeypatch.chdir(home)
+    for path in ("~/a", Path("~/a"), "a"):
+        assert files.as_path(path) == home / "a"
+    assert files.as_path("~nobody-of-this-name/a") == home / "~nobody-of-this-name" / "a"
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path):
@@ -85,6 +82,7 @@ def test_json_that_cannot_be_read(tmp_path, content, reason):
 def test_space_on_the_disk(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(files.shutil, "disk_usage", lambda path: usage(0, 0, 10**9))
-    assert files.missing_space(tmp_path, 10**9 - files.MARGIN_BYTES) is None
-    message = f"the disk of {tmp_path} has 1000 MB free and 1067 MB are needed"
-    assert files.missing_space(tmp_path, 10**9) == message
+    files.check_space(tmp_path, 10**9 - files.MARGIN_BYTES)
+    message = f"^before: the disk of {tmp_path} has 1000 MB free and 1067 MB are needed after$"
+    with pytest.raises(OSError, match=message):
+        files.check_space(tmp_path, 10**9, before="before: ", after=" after")

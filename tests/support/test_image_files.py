@@ -234,10 +234,8 @@ def test_bytes_of_too_many_pixels_are_not_decoded(monkeypatch):
         image_files.read_image(packed("PNG"), "large.png")
 
 
-def test_a_path_may_begin_at_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    photograph().save(tmp_path / "a.png")
+def test_a_path_may_begin_at_home(home):
+    photograph().save(home / "a.png")
     assert image_files.open_image("~/a.png").size == (60, 40)
-    with pytest.raises(FileNotFoundError, match=f"there is no image {tmp_path}/b.png"):
+    with pytest.raises(FileNotFoundError, match=f"there is no image {home}/b.png"):
         image_files.open_image("~/b.png")

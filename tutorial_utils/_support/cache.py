@@ -16,7 +16,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import filelock
 import pooch
@@ -25,18 +24,6 @@ from tutorial_utils._support import files
 
 MANIFEST = "complete.json"
 PART = ".part-"
-
-
-class Cleared(NamedTuple):
-    """What `clear` did.
-
-    Attributes:
-        freed_bytes: the size of the files that were deleted.
-        left: entries that are still there, with the reason in a few words.
-    """
-
-    freed_bytes: int
-    left: dict[str, str]
 
 
 def cache_path() -> Path:
@@ -116,16 +103,7 @@ def get_or_create(
 
 @contextlib.contextmanager
 def locked(name: str, *, what: str = "the same files", quiet: bool = False) -> Iterator[None]:
-    """Lock an entry for the block; print a line if another process has locked it.
-
-    Args:
-        name: of the entry.
-        what: is made, for that line.
-        quiet: print nothing.
-
-    Raises:
-        PermissionError: if the cache cannot be written.
-    """
+    """Lock an entry for the block; see `get_or_create` for the arguments and the error."""
     lock = _lock(name)
     try:
         lock.acquire(timeout=0.5)
@@ -140,21 +118,13 @@ def locked(name: str, *, what: str = "the same files", quiet: bool = False) -> I
 
 
 def discard(name: str, *, quiet: bool = False) -> None:
-    """Delete an entry under its lock, so that the next `get_or_create` makes it again.
-
-    Raises:
-        OSError: if it cannot be deleted.
-    """
+    """Delete an entry under its lock, so that the next `get_or_create` makes it again."""
     with locked(name, quiet=quiet):
         delete(name)
 
 
 def delete(name: str) -> None:
-    """Delete an entry, if it is there; the caller holds its lock.
-
-    Raises:
-        OSError: if it cannot be deleted.
-    """
+    """Delete an entry, if it is there; the caller holds its lock."""
     if (cache_path() / name).exists():
         shutil.rmtree(cache_path() / name)
 
@@ -166,11 +136,14 @@ def entries() -> list[tuple[str, int]]:
     return [(path.name, _size_bytes(path)) for path in found]
 
 
-def clear(prefix: str = "") -> Cleared:
+def clear(prefix: str = "") -> tuple[int, dict[str, str]]:
     """Delete all entries, finished and unfinished, except those that another process is making.
 
     Args:
         prefix: delete only entries whose names start with it.
+
+    Returns:
+        The size of what was deleted, in bytes, and what is still there, with the reasons.
     """
     freed_bytes, left = 0, {}
     for name, size_bytes in entries():
@@ -185,7 +158,7 @@ def clear(prefix: str = "") -> Cleared:
         except OSError as error:
             left[name] = f"it cannot be deleted, {error.strerror or error}"
         freed_bytes += size_bytes - _size_bytes(folder)
-    return Cleared(freed_bytes, left)
+    return freed_bytes, left
 
 
 def _lock(name: str) -> filelock.BaseFileLock:

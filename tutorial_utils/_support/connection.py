@@ -34,7 +34,13 @@ def online(force: bool = False) -> bool:
     if _switched_off() or (not force and _failed_lately()):
         return False
     reached = _reach()
-    _remember(reached)
+    _failures[:] = [] if reached else [time.time()]
+    with contextlib.suppress(OSError):  # a read-only cache does not matter here
+        if reached:
+            _stamp().unlink(missing_ok=True)
+        else:
+            _stamp().parent.mkdir(parents=True, exist_ok=True)
+            _stamp().write_text(f"no answer from {HOST}\n", encoding="utf-8")
     return reached
 
 
@@ -54,18 +60,6 @@ def _failed_lately() -> bool:
     with contextlib.suppress(OSError):
         moments.append(_stamp().stat().st_mtime)
     return any(0 <= time.time() - moment < REMEMBER_S for moment in moments)
-
-
-def _remember(reached: bool) -> None:
-    _failures.clear()
-    with contextlib.suppress(OSError):  # a read-only cache does not matter here
-        if reached:
-            _stamp().unlink(missing_ok=True)
-        else:
-            _stamp().parent.mkdir(parents=True, exist_ok=True)
-            _stamp().write_text(f"no answer from {HOST}\n", encoding="utf-8")
-    if not reached:
-        _failures.append(time.time())
 
 
 def _stamp() -> Path:

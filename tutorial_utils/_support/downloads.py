@@ -56,7 +56,7 @@ def download(
     if len(sha256) < MIN_DIGITS:
         raise ValueError(f"sha256 must have {MIN_DIGITS} digits or more, not {sha256!r}")
     folder.mkdir(parents=True, exist_ok=True)
-    _check_space(folder, (size_bytes or 0) + unpacked_bytes)
+    files.check_space(folder, (size_bytes or 0) + unpacked_bytes)
     address = urlsplit(url)
     path = folder / address.path.rpartition("/")[2]
     if not quiet:
@@ -96,17 +96,12 @@ def _stream(url: str, path: Path, bar: tqdm, unpacked_bytes: int) -> str:
     with requests.get(url, stream=True, timeout=TIMEOUT_S) as response, path.open("wb") as file:
         response.raise_for_status()
         bar.total = int(response.headers.get("Content-Length", 0)) or None
-        _check_space(path.parent, (bar.total or 0) + unpacked_bytes)
+        files.check_space(path.parent, (bar.total or 0) + unpacked_bytes)
         for chunk in response.iter_content(CHUNK_BYTES):
             file.write(chunk)
             digest.update(chunk)
             bar.update(len(chunk))
     return digest.hexdigest()
-
-
-def _check_space(folder: Path, size_bytes: int) -> None:
-    if missing := files.missing_space(folder, size_bytes):
-        raise OSError(missing)
 
 
 def _reason(error: Exception) -> str:

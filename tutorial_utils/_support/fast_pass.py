@@ -46,15 +46,12 @@ def mixed(backbone: nn.Module, device: torch.device) -> Callable[[Tensor], Tenso
 
 
 def staged(backbone: nn.Module) -> Callable[[Tensor], Tensor]:
-    """Return a function that runs the backbone on a CPU in float32, in stages.
+    """Return a function that runs a backbone on a CPU in float32, in stages.
 
     Args:
-        backbone: a backbone for which `is_sequential` is true, in evaluation mode.
-
-    Returns:
-        Maps (N, 3, H, W) to the backbone's output.
+        backbone: `is_sequential` is true for it, and it is in evaluation mode.
     """
-    stages = _stages(list(_layers(backbone)))
+    stages = _stages(backbone)
 
     def run(images: Tensor) -> Tensor:
         for stage in stages:
@@ -74,12 +71,8 @@ def pool(layer: nn.MaxPool2d, maps: Tensor) -> Tensor:
     """Run a max-pooling by whole rows and columns; the values are those of the layer.
 
     torch also records where each maximum was, which only a backward pass needs. This does not, and
-    is four times faster. A layer with padding, dilation, `ceil_mode` or `return_indices` is run as
-    it is.
-
-    Args:
-        layer: any max-pooling.
-        maps: (N, C, H, W).
+    is four times faster for `maps` (N, C, H, W). A layer with padding, dilation, `ceil_mode` or
+    `return_indices` is run as it is.
     """
     padded = _pair(layer.padding) != (0, 0) or _pair(layer.dilation) != (1, 1)
     if padded or layer.ceil_mode or layer.return_indices:
@@ -100,19 +93,12 @@ def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else tuple(value)
 
 
-def _layers(module: nn.Module) -> Iterator[nn.Module]:
-    for child in module.children():
-        if isinstance(child, nn.Sequential):
-            yield from _layers(child)
-        else:
-            yield child
-
-
-def _stages(layers: list[nn.Module]) -> list[list[nn.Module]]:
-    """Divide layers into stages that end with a pooling."""
+def _stages(backbone: nn.Module) -> list[list[nn.Module]]:
+    """Divide a backbone's layers into stages that end with a pooling."""
     stages = [[]]
-    for layer in layers:
-        stages[-1].append(layer)
+    for _, layer in backbone.named_modules(remove_duplicate=False):
+        if not isinstance(layer, nn.Sequential):
+            stages[-1].append(layer)
         if isinstance(layer, nn.MaxPool2d):
             stages.append([])
     return [stage for stage in stages if stage]

@@ -30,11 +30,7 @@ def read(note: dict, *, quiet: bool = False) -> np.ndarray | None:
     """Return the cached array, memory-mapped, or None if there is none that can be trusted.
 
     An entry that is truncated, altered or made from something else is deleted, and a line is
-    printed.
-
-    Args:
-        note: what the array depends on.
-        quiet: print nothing.
+    printed unless `quiet`. For `note` see `write`.
     """
     name = key_of(note)
     folder = cache.cache_path() / name
@@ -83,16 +79,12 @@ def write(
 
 def check_space(size_bytes: int) -> None:
     """Raise an OSError that says what is needed, if the cache's disk has too little space."""
-    if missing := files.missing_space(cache.cache_dir(), size_bytes):
-        raise OSError(
-            f"the features cannot be cached: {missing}. Make room (python -m tutorial_utils cache "
-            f"--clear), or set ANTS_BEES_CACHE to a folder on another disk"
-        )
-
-
-def clear() -> cache.Cleared:
-    """Delete all cached features, except those that another process is making."""
-    return cache.clear(PREFIX)
+    cure = (
+        ". Make room (python -m tutorial_utils cache --clear), or set ANTS_BEES_CACHE to a folder "
+        "on another disk"
+    )
+    before = "the features cannot be cached: "
+    files.check_space(cache.cache_dir(), size_bytes, before=before, after=cure)
 
 
 def _repair(name: str, note: dict, quiet: bool) -> None:
@@ -110,8 +102,9 @@ def _fault(folder: Path, note: dict) -> str | None:
         full = json.loads((folder / NOTE).read_text(encoding="utf-8"))
         if full["made_from"] != json.loads(json.dumps(note)):
             return "was made from something else (other weights, images or transforms)"
-        if _checksum(folder / VALUES) != full["sha256"]:
-            return "is truncated or altered"
+        with (folder / VALUES).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != full["sha256"]:
+                return "is truncated or altered"
     except (OSError, ValueError, KeyError, TypeError):
         return "cannot be read"
     return None
@@ -132,8 +125,3 @@ def _write_rows(path: Path, shape: tuple[int, ...], parts: Iterable[np.ndarray])
             file.write(data)
             digest.update(data)
     return digest.hexdigest()
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -75,9 +75,9 @@ def read_json(path: Path, kind: str) -> dict:
     return content
 
 
-def missing_space(folder: Path, size_bytes: int) -> str | None:
-    """Return what is missing if the disk of a folder lacks space for so many bytes, else None."""
-    free, needed = shutil.disk_usage(folder).free, size_bytes + MARGIN_BYTES
-    if free >= needed:
-        return None
-    return f"the disk of {folder} has {free / 1e6:.0f} MB free and {needed / 1e6:.0f} MB are needed"
+def check_space(folder: Path, size_bytes: int, *, before: str = "", after: str = "") -> None:
+    """Raise OSError if the disk of a folder has too little space for so many bytes."""
+    free, needed = shutil.disk_usage(folder).free / 1e6, (size_bytes + MARGIN_BYTES) / 1e6
+    if free < needed:
+        sizes = f"has {free:.0f} MB free and {needed:.0f} MB are needed"
+        raise OSError(f"{before}the disk of {folder} {sizes}{after}")

@@ -28,20 +28,12 @@ def is_image_name(path: str | PurePath) -> bool:
 
 
 def visible(folder: Path) -> list[str]:
-    """Return the visible names directly in a folder, sorted.
-
-    Raises:
-        OSError: if the folder cannot be read.
-    """
+    """Return the visible names directly in a folder, sorted."""
     return sorted(filter(is_visible, os.listdir(folder)))
 
 
 def subfolders(folder: Path) -> list[str]:
-    """Return the visible folders directly in a folder, links to folders included, sorted.
-
-    Raises:
-        OSError: if the folder cannot be read.
-    """
+    """Return the visible folders directly in a folder, links to folders included, sorted."""
     return [name for name in visible(folder) if os.path.isdir(folder / name)]
 
 

@@ -30,9 +30,6 @@ def open_image(path: str | Path, *, least_side: int | None = None) -> Image.Imag
         least_side: decode a JPEG to a half, a quarter or an eighth of its size, as long as no side
             has fewer pixels than this; None for the full size.
 
-    Returns:
-        The image, mode "RGB".
-
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it cannot be read, is truncated, or has more than 60 megapixels, which are
@@ -56,9 +53,6 @@ def read_image(content: bytes, name: str) -> Image.Image:
     Args:
         content: the whole file.
         name: of the file, for messages.
-
-    Returns:
-        The image, mode "RGB".
 
     Raises:
         ValueError: if it is not an image, or cannot be read.

@@ -16,14 +16,10 @@ def native_bf16(device: torch.device | str = "cpu") -> bool:
         device: "cpu", "cuda" and "mps" are known; every other kind counts as not native.
     """
     kind = torch.device(device).type
-    if kind == "cpu":
-        return _cpu_has_bf16()
     if kind == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return kind == "mps"
-
-
-def _cpu_has_bf16() -> bool:
+    if kind != "cpu":
+        return kind == "mps"
     if not torch.backends.mkldnn.is_available():  # torch computes it through oneDNN
         return False
     if hasattr(torch.cpu, "get_capabilities"):

@@ -13,25 +13,16 @@ from torchvision.transforms import InterpolationMode
 
 
 class Preset(Protocol):
-    """What a transform of torchvision's weights offers.
+    """What a transform of torchvision's weights offers; see `preset` for the attributes."""
 
-    Attributes:
-        crop_size: one number in a list, the side of the square that is cut out, in pixels.
-        resize_size: one number in a list, the length of the short side before that, in pixels.
-        mean: of the three channels, in the range 0 to 1.
-        std: their standard deviations.
-        interpolation: how the image is resized.
-    """
-
-    crop_size: list[int]
-    resize_size: list[int]
+    crop_size: list[int]  # one number
+    resize_size: list[int]  # one number
     mean: list[float]
     std: list[float]
     interpolation: InterpolationMode
 
     def __call__(self, image: Image.Image | Tensor) -> Tensor:
         """Return the image as a normalised float32 tensor (3, crop, crop)."""
-        ...
 
 
 def preset(

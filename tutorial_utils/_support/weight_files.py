@@ -53,9 +53,14 @@ def read_features(content: bytes, features: nn.Module) -> dict[str, Tensor]:
     Returns:
         A state dict with the keys `features.N.weight` and `features.N.bias`.
     """
-    stored = safetensors.torch.load(content)
-    names = [f"features.{name}" for name in features.state_dict()]
-    return {name: _decode(stored, name) for name in names}
+    stored, decoded = safetensors.torch.load(content), {}
+    for name in features.state_dict():
+        values = stored[f"features.{name}"].to(torch.float32)
+        scale = stored.get(f"features.{name.removesuffix('.weight')}.scale")
+        if scale is not None and name.endswith(".weight"):  # int8, with a scale for each channel
+            values *= scale[:, None, None, None]  # (out, in, k, k)
+        decoded[f"features.{name}"] = values
+    return decoded
 
 
 def read_imagenet(path: Path, network: nn.Module) -> dict[str, Tensor]:
@@ -84,10 +89,3 @@ def read_imagenet(path: Path, network: nn.Module) -> dict[str, Tensor]:
                 f"{cure}"
             )
     return {name: tensor.to(torch.float32) for name, tensor in state.items()}
-
-
-def _decode(stored: dict[str, Tensor], name: str) -> Tensor:
-    """Return one tensor in float32; int8 weights are multiplied by their scale per channel."""
-    values = stored[name].to(torch.float32)
-    scale = stored.get(name.replace(".weight", ".scale")) if name.endswith(".weight") else None
-    return values if scale is None else values.mul_(scale[:, None, None, None])  # (out, in, k, k)

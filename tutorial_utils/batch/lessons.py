@@ -79,7 +79,20 @@ def run_notebook(notebook: Path, out: Path, parameters: dict[str, Any] | None = 
     out.parent.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
     error = runner.run_papermill(notebook, out, parameters or {})
-    return _row(notebook, out, time.perf_counter() - start, error)
+    seconds = time.perf_counter() - start
+    result = read_result(out) if out.exists() else {}
+    peak = result.get("peak_bytes")
+    return {
+        "lesson": notebook.stem,
+        "status": "error" if error else "ok",
+        "seconds": round(seconds, 1),
+        "peak_gib": round(peak / 2**30, 2) if peak else float("nan"),
+        "images": result.get("images", ""),
+        "weights": result.get("weights", ""),
+        "val_accuracy": _accuracy_text(result.get("val_accuracy")),
+        "error": error or "",
+        "result": result,
+    }
 
 
 def run_lessons(
@@ -110,19 +123,20 @@ def run_lessons(
             to_html(executed)
         rows.append(row)
         tqdm.write(describe(row))
-    table = pandas.DataFrame(rows)
-    table.drop(columns="result").to_csv(out / "results.csv", index=False)
-    _write_curves(rows, out / "curves.png")
-    return table.drop(columns="result")
+    table = pandas.DataFrame(rows).drop(columns="result")
+    table.to_csv(out / "results.csv", index=False)
+    curves = {
+        f"{name}, lesson {row['lesson'][:2]}": pandas.DataFrame(epochs)
+        for row in rows
+        for name, epochs in row["result"].get("curves", {}).items()
+    }
+    if curves:
+        plots.save(plots.curves(curves, title="The curves of this run"), out / "curves.png")
+    return table
 
 
 def run_in_place(folder: Path | str = NOTEBOOKS, *, only: str = "") -> None:
-    """Run the lessons, and store their outputs, cleaned, in the notebooks themselves.
-
-    Args:
-        folder: the folder of the notebooks.
-        only: run the lessons whose names start so ("06", or "02,07").
-    """
+    """Run the lessons of `find_lessons`; store their outputs, cleaned, in the notebooks."""
     from nbclient import NotebookClient
 
     for notebook in tqdm(find_lessons(folder, only=only), unit="lesson"):
@@ -184,23 +198,6 @@ def describe(row: dict) -> str:
     return f"{line}  {row['images']:<11} {row['weights']:<9} {row['val_accuracy']}"
 
 
-def _row(notebook: Path, executed: Path, seconds: float, error: str | None) -> dict:
-    """Return the results of one lesson by column, see `run_notebook`."""
-    result = read_result(executed) if executed.exists() else {}
-    peak = result.get("peak_bytes")
-    return {
-        "lesson": notebook.stem,
-        "status": "error" if error else "ok",
-        "seconds": round(seconds, 1),
-        "peak_gib": round(peak / 2**30, 2) if peak else float("nan"),
-        "images": result.get("images", ""),
-        "weights": result.get("weights", ""),
-        "val_accuracy": _accuracy_text(result.get("val_accuracy")),
-        "error": error or "",
-        "result": result,
-    }
-
-
 def _accuracy_text(value: float | dict | None) -> str:
     """Return one accuracy, or the accuracies of several networks by name, as text."""
     if value is None:
@@ -218,14 +215,3 @@ def _declared(notebook: Path, parameters: dict[str, Any]) -> dict[str, Any]:
         return {}
     known = papermill.inspect_notebook(str(notebook))
     return {name: value for name, value in parameters.items() if name in known}
-
-
-def _write_curves(rows: list[dict], path: Path) -> None:
-    """Write one figure of all curves that the lessons reported; nothing if there are none."""
-    curves = {
-        f"{name}, lesson {row['lesson'][:2]}": pandas.DataFrame(epochs)
-        for row in rows
-        for name, epochs in row["result"].get("curves", {}).items()
-    }
-    if curves:
-        plots.save(plots.curves(curves, title="The curves of this run"), path)

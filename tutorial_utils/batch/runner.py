@@ -72,12 +72,9 @@ def read_record(book: nbformat.NotebookNode | None) -> dict:
 
 
 def write_record(source: str, target: str, record: dict) -> None:
-    """Write a run's record into its notebook, which counts as finished from then on.
+    """Write a run's record into the notebook at `target`, or into `source` if there is none.
 
-    Args:
-        source: the notebook as JSON, written where `target` has no notebook.
-        target: the path or address of the executed notebook.
-        record: with `key`, `parameters`, `status`, `error`, `started` and `wall_s`.
+    The run counts as finished from then on. For the arguments see `execute_run`.
     """
     book = storage.read_notebook(target) or nbformat.reads(source, as_version=4)
     book.metadata[RECORD] = record

@@ -43,12 +43,7 @@ def read_notebook(target: str) -> nbformat.NotebookNode | None:
 
 
 def write(target: str, content: str | bytes) -> None:
-    """Write a notebook or a table, whole or not at all.
-
-    Args:
-        target: a path in a folder that exists, or an address.
-        content: text, or the bytes of a Parquet file.
-    """
+    """Write text, or a Parquet file's bytes, to a path or an address, whole or not at all."""
     if not is_address(target):
         content = content.encode() if isinstance(content, str) else content
         files.write_bytes(Path(target), content)
@@ -56,13 +51,7 @@ def write(target: str, content: str | bytes) -> None:
         from papermill.iorw import papermill_io
 
         papermill_io.write(content, target, [".ipynb", ".csv"])
-    else:
-        _write_bytes(target, content)
-
-
-def _write_bytes(target: str, content: bytes) -> None:
-    """Write bytes to an address; papermill's handlers take text only."""
-    if target.startswith("s3://"):
+    elif target.startswith("s3://"):  # papermill's handlers take text only
         from papermill.s3 import S3
 
         bucket, _, name = target.removeprefix("s3://").partition("/")

@@ -11,7 +11,7 @@ import itertools
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, Future, as_completed
 from importlib.metadata import version
 from pathlib import Path
@@ -80,7 +80,8 @@ def sweep(
     show = (lambda text: None) if quiet else tqdm.write
     show(f"{len(runs)} runs: {len(runs) - len(todo)} finished before, {len(todo)} to do")
     try:
-        with _processes(jobs) if executor is None else contextlib.nullcontext(executor) as pool:
+        given = contextlib.nullcontext(executor)  # is not shut down
+        with workers.Processes(jobs) if executor is None else given as pool:
             _run_all(pool, todo, source, results, show, quiet or not training.interactive())
     except KeyboardInterrupt:
         done = sum(results.status(run) == "ok" for run in runs)
@@ -90,19 +91,6 @@ def sweep(
     results.read_new()
     results.write_tables(runs)
     return results.table(runs)
-
-
-@contextlib.contextmanager
-def _processes(jobs: int) -> Iterator[workers.Processes]:
-    """Yield processes on this machine; end them at once on any error."""
-    pool = workers.Processes(jobs)
-    try:
-        yield pool
-    except BaseException:
-        pool.kill()
-        raise
-    finally:
-        pool.shutdown()
 
 
 def _run_all(

@@ -13,20 +13,14 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import (
-    CancelledError,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-)
+from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import psutil
 
 
-class Processes(Executor):
+class Processes(futures.Executor):
     """An executor, as in `concurrent.futures`, with processes that are replaced when they die.
 
     Each process gets its share of the processors: OMP_NUM_THREADS is set for it and for what it
@@ -37,13 +31,13 @@ class Processes(Executor):
     """
 
     def __init__(self, jobs: int) -> None:
-        self._threads = ThreadPoolExecutor(jobs)  # one thread waits for each process
+        self._threads = futures.ThreadPoolExecutor(jobs)  # one thread waits for each process
         self._omp_threads = max(1, (os.cpu_count() or 1) // jobs)
-        self._pools: dict[int, ProcessPoolExecutor] = {}  # by the identifier of their thread
+        self._pools: dict[int, futures.ProcessPoolExecutor] = {}  # by their thread's identifier
         self._pids: dict[int, int] = {}
         self._stopping = False
 
-    def submit(self, function: Callable, /, *args: Any, **more: Any) -> Future:
+    def submit(self, function: Callable, /, *args: Any, **more: Any) -> futures.Future:
         """Return the future of one call."""
         return self._threads.submit(self._call, function, args, more)
 
@@ -52,6 +46,12 @@ class Processes(Executor):
         self._threads.shutdown(wait=wait, cancel_futures=cancel_futures)
         for pool in list(self._pools.values()):
             pool.shutdown(wait=wait)
+
+    def __exit__(self, error: type | None, *more: Any) -> bool | None:
+        """Kill the processes if the block raised an error, otherwise wait for their calls."""
+        if error is not None:
+            self.kill()
+        return super().__exit__(error, *more)
 
     def kill(self) -> None:
         """Kill all processes with the kernels that they started; their calls fail."""
@@ -65,7 +65,7 @@ class Processes(Executor):
             try:
                 pool = self._pool()
                 if self._stopping:
-                    raise CancelledError
+                    raise futures.CancelledError
                 return pool.submit(function, *args, **more).result()
             except BrokenProcessPool:
                 self._pools.pop(threading.get_ident(), None)
@@ -74,10 +74,10 @@ class Processes(Executor):
                 text = "a worker process was killed (no memory left?); its run is tried once more"
                 print(text, file=sys.stderr)
 
-    def _pool(self) -> ProcessPoolExecutor:
+    def _pool(self) -> futures.ProcessPoolExecutor:
         thread = threading.get_ident()
         if thread not in self._pools:
-            pool = ProcessPoolExecutor(
+            pool = futures.ProcessPoolExecutor(
                 max_workers=1,
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_prepare_process,

@@ -74,14 +74,14 @@ def cache(options: argparse.Namespace) -> int:
         raise ValueError("--all goes with --clear: nothing was deleted")
     if options.clear:
         before = cache.entries()
-        cleared = cache.clear() if options.all else feature_files.clear()
+        freed_bytes, left = cache.clear("" if options.all else feature_files.PREFIX)
         there = {name for name, _ in cache.entries()}
         for name, size_bytes in before:
             if name not in there:
                 print(f"{size_bytes / 1e6:10.1f} MB  {name}  deleted")
-        for name, reason in cleared.left.items():
+        for name, reason in left.items():
             print(f"{name} was not deleted: {reason}")
-        print(f"freed {cleared.freed_bytes / 1e6:.1f} MB")
+        print(f"freed {freed_bytes / 1e6:.1f} MB")
     found = cache.entries()
     for name, size_bytes in found:
         print(f"{size_bytes / 1e6:10.1f} MB  {name}")
@@ -143,10 +143,8 @@ def sweep(options: argparse.Namespace) -> int:
         if name in grid:
             raise ValueError(f"-p {name} is given twice; write its values with commas between")
         grid[name] = read_values(values)
-    with contextlib.ExitStack() as stack:
-        executor = None
-        if options.cluster:
-            executor = stack.enter_context(_cluster(options.cluster)).get_executor(retries=2)
+    with _cluster(options.cluster) if options.cluster else contextlib.nullcontext() as client:
+        executor = client.get_executor(retries=2) if client else None
         table = sweeps.sweep(
             options.notebook, grid, options.out, executor=executor, jobs=options.jobs
         )

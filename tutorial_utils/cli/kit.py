@@ -83,7 +83,10 @@ def make(out: str | Path, lessons: str | Path, *, quiet: bool = False) -> Kit:
         raise FileExistsError(f"{out} exists: choose another name, nothing was written")
     if not out.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {out.parent} to write {out.name} into")
-    images = _images(quiet)
+    try:
+        images = data.load("cache", quiet=quiet)
+    except FileNotFoundError:
+        images = data.load("synthetic", quiet=quiet)
     members = _members(images.root, batch.find_lessons(lessons))
     size = sum(path.stat().st_size for path in members.values())
     check_space(out.parent, size, "pack the kit")
@@ -104,15 +107,9 @@ def weights_paths() -> list[Path]:
 
 
 def check_weights(name: str, sha256: str, path: str) -> None:
-    """Check weights against their name, which ends with the first digits of their SHA-256.
+    """Raise ValueError if weights lack the SHA-256 whose first digits end their name.
 
-    Args:
-        name: in the archive; any file that is not in `weights` passes.
-        sha256: of the file's content.
-        path: of the file, for the message.
-
-    Raises:
-        ValueError: if the two differ.
+    Any other file of an archive passes; `path` is for the message.
     """
     folder, _, file = name.partition("/")
     if folder == "weights" and not sha256.startswith(Path(file).stem.rpartition("-")[2]):
@@ -124,11 +121,8 @@ def check_weights(name: str, sha256: str, path: str) -> None:
 
 def check_space(folder: Path, size_bytes: int, purpose: str) -> None:
     """Raise an OSError if the disk of a folder has too little space for so many bytes."""
-    if missing := files.missing_space(folder, size_bytes):
-        raise OSError(
-            f"{missing} to {purpose}: free some space, or choose another disk "
-            "(ANTS_BEES_CACHE sets the folder of the cache)"
-        )
+    cure = "free some space, or choose another disk (ANTS_BEES_CACHE sets the folder of the cache)"
+    files.check_space(folder, size_bytes, after=f" to {purpose}: {cure}")
 
 
 def copy_stream(source: Any, target: Any, bar: tqdm, limit: int | None = None) -> tuple[int, str]:
@@ -145,14 +139,6 @@ def copy_stream(source: Any, target: Any, bar: tqdm, limit: int | None = None) -
 def progress_bar(quiet: bool, text: str, size_bytes: int) -> tqdm:
     """Return a progress bar over bytes."""
     return downloads.progress_bar(quiet, desc=text, total=size_bytes, unit="B", unit_scale=True)
-
-
-def _images(quiet: bool) -> data.ImageSet:
-    """Return the images that the cache has, photographs first; draw synthetic ones if none."""
-    try:
-        return data.load("cache", quiet=quiet)
-    except FileNotFoundError:
-        return data.load("synthetic", quiet=quiet)
 
 
 def _members(images: Path, lessons: list[Path]) -> dict[str, Path]:

@@ -4,8 +4,8 @@ All of it is checked before anything is moved to its final path, and nothing is 
 the caches.
 """
 
-import contextlib
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -14,7 +14,6 @@ import shutil
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 from tutorial_utils import __version__
@@ -57,26 +56,18 @@ def use(archive: str | Path, *, quiet: bool = False) -> Path:
     archive = files.as_path(archive)
     if not archive.is_file():
         raise FileNotFoundError(f"there is no kit {archive}: make it, python -m tutorial_utils kit")
-    with _open(archive) as members:
-        kit = _read_manifest(members, archive)
-        _check_members(members, kit, archive)
-        _install(members, kit, archive, quiet)
+    try:
+        with zipfile.ZipFile(archive) as members:
+            kit = _read_manifest(members, archive)
+            _check_members(members, kit, archive)
+            _install(members, kit, archive, quiet)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        text = f"{archive} is cut short, damaged or no kit ({error}): {ADVICE}"
+        raise ValueError(text) from error
     if not quiet:
         version = "" if kit.version == __version__ else f" (made by version {kit.version})"
         print(f"kit: {archive.name}{version}, {kit}, checked and in the cache", flush=True)
     return cache.cache_path() / kit.folder
-
-
-@contextlib.contextmanager
-def _open(archive: Path) -> Iterator[zipfile.ZipFile]:
-    """Open the archive; raise a ValueError whenever it turns out to be damaged."""
-    try:
-        with zipfile.ZipFile(archive) as members:
-            yield members
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise ValueError(
-            f"{archive} is cut short, damaged or no kit ({error}): {ADVICE}"
-        ) from error
 
 
 def _read_manifest(members: zipfile.ZipFile, archive: Path) -> Kit:
@@ -178,12 +169,18 @@ def _is_installed(kit: Kit) -> bool:
 
 def _unpack(members: zipfile.ZipFile, kit: Kit, archive: Path, work: Path, quiet: bool) -> Path:
     """Unpack and check everything in an empty folder, move images and weights, return lessons."""
-    with progress_bar(quiet, "unpacking", kit.size_bytes) as bar, _explain_full_disk(work):
+    with progress_bar(quiet, "unpacking", kit.size_bytes) as bar:
         for name, (size, sha256) in kit.files.items():
             target = work / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with members.open(name) as source, target.open("xb") as file:
-                arrived = copy_stream(source, file, bar, limit=size)
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with members.open(name) as source, target.open("xb") as file:
+                    arrived = copy_stream(source, file, bar, limit=size)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                text = f"the disk of {work} is full; the caches were not changed"
+                raise OSError(text) from error
             if arrived != (size, sha256):
                 raise ValueError(
                     f"{archive}: {name!r} is damaged (SHA-256 {arrived[1][:12]}..., expected "
@@ -199,21 +196,6 @@ def _unpack(members: zipfile.ZipFile, kit: Kit, archive: Path, work: Path, quiet
     for path in weights_paths():
         if (work / "weights" / path.name).is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            _move(work / "weights" / path.name, path)
+            # Torch hub's cache may be on another disk.
+            files.replace_file(path, functools.partial(shutil.move, work / "weights" / path.name))
     return work / "lessons"
-
-
-def _move(source: Path, target: Path) -> None:
-    """Move a file, whole or not at all; torch hub's cache may be on another disk."""
-    files.replace_file(target, lambda temporary: shutil.move(source, temporary))
-
-
-@contextlib.contextmanager
-def _explain_full_disk(folder: Path) -> Iterator[None]:
-    """Name the disk in the error if it fills up in spite of the check."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise OSError(f"the disk of {folder} is full; the caches were not changed") from error

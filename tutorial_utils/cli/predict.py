@@ -10,14 +10,7 @@ Show = Callable[[str, list[tuple[str, float]]], None]
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Print the classes of each image, by a model that lesson 12 saved.
-
-    Args:
-        options: with `model`, `images`, `top`, `json` and `csv`.
-
-    Returns:
-        1 if an image could not be read, otherwise 0.
-    """
+    """Print the classes of each image, by a model that lesson 12 saved."""
     for stream in (sys.stdout, sys.stderr):  # a name may have letters that the terminal lacks
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
