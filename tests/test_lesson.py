@@ -65,7 +65,8 @@ def test_a_folder_may_be_given(tmp_path):
         ({"distance": -1}, "distance must be a whole number from 0 to 32, not -1"),
         ({"distance": 33}, "distance must be a whole number from 0 to 32, not 33"),
         ({"images": "many"}, "images must be int, not 'many'"),
-        ({"epoch": 3}, "did you mean 'epochs'"),
+        ({"epoch": 3}, "unknown parameter 'epoch'"),
+        ({"epoch": 3}, "did you mean 'epochs'?"),
         ({"__annotations__": {}}, "declares no parameters"),
     ],
 )

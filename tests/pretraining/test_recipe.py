@@ -27,20 +27,14 @@ def test_the_image_size_grows_with_the_share_of_the_budget():
     assert [RECIPE.image_size(spent) for spent in (0, 0.49, 0.5, 1.0)] == [64, 64, 80, 80]
 
 
-def test_the_augmentation_is_half_as_strong_from_calm_on():
-    assert RECIPE.augmentation(0.84) == {"least_side": 0.55, "light": 0.3}
-    assert RECIPE.augmentation(0.85) == {"least_side": 0.775, "light": 0.15}
-
-
-def test_variety_scales_the_augmentation():
-    mild = replace(RECIPE, variety=0.5)
-    assert mild.augmentation(0.0) == {"least_side": 0.775, "light": 0.15}
-    assert mild.augmentation(1.0) == {"least_side": 0.8875, "light": 0.075}
-    assert replace(RECIPE, variety=0.0).augmentation(0.0) == {"least_side": 1.0, "light": 0.0}
-
-
-def test_sizes_are_parsed():
-    assert parse_sizes(["0:64", "0.5:96"]) == ((0.0, 64), (0.5, 96))
+@pytest.mark.parametrize(
+    ("variety", "spent", "least_side", "light"),
+    [(1, 0.84, 0.55, 0.3), (1, 0.85, 0.775, 0.15), (0.5, 0.0, 0.775, 0.15)]
+    + [(0.5, 1.0, 0.8875, 0.075), (0.0, 0.0, 1.0, 0.0)],
+)
+def test_variety_scales_the_augmentation_and_calm_halves_it(variety, spent, least_side, light):
+    found = replace(RECIPE, variety=variety).augmentation(spent)
+    assert found == {"least_side": least_side, "light": light}
 
 
 @pytest.mark.parametrize("bad", ["64", "", "0.1:64", "0:64 0:96", "0:64 1:96", "0:x"])
@@ -51,10 +45,7 @@ def test_other_sizes_are_refused(bad):
 
 @pytest.mark.parametrize("arch", models.ARCHS)
 def test_the_recipes_fit_the_networks(arch):
+    assert arch in PACKING
     smallest = min(size for _, size in RECIPES[arch].sizes)
     network = networks.build(models.build_on_meta(arch).features, 2).to("meta").eval()
     assert network(torch.empty(1, 3, smallest, smallest, device="meta")).shape == (1, 2)
-
-
-def test_every_network_has_a_recipe_and_a_packing():
-    assert set(RECIPES) == set(PACKING) == set(models.ARCHS)

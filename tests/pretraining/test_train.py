@@ -78,8 +78,10 @@ def test_alexnet_itself_is_trained(tmp_path):
     packing.unpack(outcome.path, models.build_on_meta("alexnet").features)
 
 
-def test_it_prints_a_line_per_epoch(tmp_path, tiny, capsys):
+def test_it_prints_a_line_per_epoch_and_leaves_the_callers_generator_alone(tmp_path, tiny, capsys):
+    before = torch.get_rng_state()
     pretrain(tmp_path, quiet=False)
+    assert torch.equal(torch.get_rng_state(), before)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("epoch 1.00  32x32  training loss ")
     assert lines[1].startswith("epoch 2.00  40x40  training loss ")
@@ -140,15 +142,10 @@ def test_a_resumed_run_gives_the_same_file(tmp_path, tiny, monkeypatch, from_wei
     assert again.sha256 == whole.sha256 and again.trained == whole.trained
 
 
-def test_a_checkpoint_is_not_overwritten_by_accident(tmp_path, tiny):
-    pretrain(tmp_path, checkpoint_path=tmp_path / "state")
-    with pytest.raises(ValueError, match="exists and would be lost: resume from it, or delete it"):
-        pretrain(tmp_path, checkpoint_path=tmp_path / "state")
-
-
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
+        ({"resume": False}, "exists and would be lost: resume from it, or delete it"),
         ({"arch": "vgg16"}, "its arch is alexnet, this run's is vgg16"),
         ({"recipe": replace(RECIPE, lr=0.5)}, "its recipe is"),
         ({"epochs": 3}, r"its budget is \['epochs', 2.0\]"),
@@ -156,9 +153,14 @@ def test_a_checkpoint_is_not_overwritten_by_accident(tmp_path, tiny):
     ],
 )
 def test_a_checkpoint_of_another_run_is_refused(tmp_path, tiny, changed, message):
-    pretrain(tmp_path, checkpoint_path=tmp_path / "state")
+    pretrain(tmp_path, checkpoint_path=tmp_path / "state", epochs=2)
     with pytest.raises(ValueError, match=message):
-        pretrain(tmp_path, checkpoint_path=tmp_path / "state", resume=True, **changed)
+        pretrain(tmp_path, checkpoint_path=tmp_path / "state", **({"resume": True} | changed))
+
+
+def test_a_missing_folder_is_reported_before_the_training(tmp_path, tiny):
+    with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere to write"):
+        pretrain(tmp_path / "nowhere")
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path, tiny):
@@ -204,16 +206,3 @@ def test_frozen_layers_stay_as_they_were(tmp_path, tiny):
 def test_bad_arguments_are_refused(tmp_path, changed, message):
     with pytest.raises(ValueError, match=message):
         pretrain(tmp_path, **changed)
-
-
-def test_a_missing_folder_is_reported_before_the_training(tmp_path, tiny):
-    with pytest.raises(FileNotFoundError, match="there is no folder .*nowhere to write"):
-        pretrain(tmp_path / "nowhere")
-
-
-def test_the_callers_generator_is_left_alone(tmp_path, tiny):
-    torch.manual_seed(5)
-    wanted = torch.rand(2)
-    torch.manual_seed(5)
-    pretrain(tmp_path, epochs=1)
-    assert torch.equal(torch.rand(2), wanted)

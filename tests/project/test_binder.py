@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from packaging.version import Version
 
 from tutorial_utils import synthetic
 from tutorial_utils._support import cache
@@ -50,35 +49,12 @@ def project() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
-def dockerfile(folder: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "repo2docker", "--no-build", "--debug", "."]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
-
-
-@pytest.fixture
-def copied(tmp_path):
-    """Return a copy of what Binder looks at."""
-    shutil.copytree(BINDER, tmp_path / "binder", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("requirements.txt", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    return tmp_path
-
-
 def test_binder_installs_what_the_course_pins():
     assert pins(BINDER / "requirements.txt") == pins(ROOT / "requirements.txt")
     assert all(spec.startswith("==") for spec in pins(ROOT / "requirements.txt").values())
     needs, options = resolved(BINDER / "requirements.txt")
     assert options == [CPU_INDEX]
     assert len({colab.name_of(need.name) for need in needs}) == len(needs), "a name twice"
-
-
-def test_the_cpu_build_of_torch_is_what_the_pin_means():
-    # PyTorch's index for processors has 2.14.1+cpu: the pin admits it, and pip takes the newest.
-    for name in ("torch", "torchvision"):
-        pin = Requirement(f"{name}{pins(ROOT / 'requirements.txt')[name]}").specifier
-        plain = next(iter(pin)).version
-        assert pin.contains(f"{plain}+cpu")
-        assert Version(f"{plain}+cpu") > Version(plain)
 
 
 @pytest.mark.parametrize(
@@ -88,14 +64,11 @@ def test_the_cpu_build_of_torch_is_what_the_pin_means():
 def test_the_package_admits_these_versions(file):
     have = pins(ROOT / file)
     for need in map(Requirement, project()["dependencies"]):
-        if (name := colab.name_of(need.name)) in have:
+        name = colab.name_of(need.name)
+        assert name in have or file != "requirements.txt", f"{name} is not pinned"
+        if name in have:
             version = have[name].removeprefix("==")
             assert need.specifier.contains(version), f"{need} does not admit {name} {version}"
-
-
-def test_all_that_the_package_needs_is_pinned():
-    needed = {colab.name_of(Requirement(line).name) for line in project()["dependencies"]}
-    assert needed <= set(pins(ROOT / "requirements.txt"))
 
 
 def test_what_colab_gets_beside_its_own():
@@ -114,13 +87,13 @@ def test_python_3_13_gets_other_versions_of_what_has_no_wheel_for_it_only():
     assert {colab.name_of(line) for line in newer - older} == {"numpy", "pandas"}
 
 
-def test_the_wheel_carries_the_weights_and_the_checks():
-    pass
-
-
 @no_windows
-def test_repo2docker_reads_the_folder(copied):
-    done = dockerfile(copied)
+def test_repo2docker_reads_the_folder(tmp_path):
+    shutil.copytree(BINDER, tmp_path / "binder", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("requirements.txt", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    command = [sys.executable, "-m", "repo2docker", "--no-build", "--debug", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "python=3.12" in done.stdout + done.stderr
     lines = done.stdout.splitlines()
@@ -128,13 +101,6 @@ def test_repo2docker_reads_the_folder(copied):
     copy = next(i for i, line in enumerate(lines) if "src/ ${REPO_DIR}/" in line)
     start = next(i for i, line in enumerate(lines) if line == "RUN ./binder/postBuild")
     assert copy < install < start, "../requirements.txt must be there when pip reads it"
-
-
-@no_windows
-def test_repo2docker_would_refuse_another_python(copied):
-    (copied / "binder" / "runtime.txt").write_text("python3.12\n")
-    done = dockerfile(copied)
-    assert done.returncode != 0
 
 
 @no_windows

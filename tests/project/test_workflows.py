@@ -54,23 +54,14 @@ def test_actionlint_finds_nothing(path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(
-    ("valid", "broken", "message"),
-    [
-        ("ubuntu-latest", "ubuntu-lastest", 'label "ubuntu-lastest" is unknown'),
-        ("runs-on:", "run-on:", '"runs-on" section is missing'),
-        ("needs: build", "needs: built", 'needs job "built" which does not exist'),
-        ("steps.deployment", "steps.deploymnet", 'property "deploymnet" is not defined'),
-        ("pages: write", "page: write", 'unknown permission scope "page"'),
-    ],
-)
-def test_actionlint_finds_a_mistake(valid, broken, message, tmp_path):
+def test_actionlint_finds_a_mistake(tmp_path):
     text = (FOLDER / "pages.yml").read_text(encoding="utf-8")
-    assert valid in text
-    (tmp_path / "pages.yml").write_text(text.replace(valid, broken), encoding="utf-8")
+    broken = text.replace("ubuntu-latest", "ubuntu-lastest").replace("needs: build", "needs: built")
+    (tmp_path / "pages.yml").write_text(broken, encoding="utf-8")
     done = lint(tmp_path / "pages.yml")
     assert done.returncode == 1
-    assert message in done.stdout
+    assert 'label "ubuntu-lastest" is unknown' in done.stdout
+    assert 'needs job "built" which does not exist' in done.stdout
 
 
 @every_workflow

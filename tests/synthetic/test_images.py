@@ -29,12 +29,6 @@ def pair(label, seed, **options):
 
 
 @every_class
-def test_the_same_seed_gives_the_same_bytes(label):
-    first, again = (synthetic.jpeg_bytes(label, seed=5) for _ in range(2))
-    assert first == again
-
-
-@every_class
 def test_an_image_that_changes_needs_a_new_version(label):
     image = synthetic.draw(label, seed=0, size=(64, 48)).convert("L").reduce(16)
     assert synthetic.VERSION == 2
@@ -45,6 +39,7 @@ def test_the_global_generator_is_neither_used_nor_moved():
     np.random.seed(0)
     first = synthetic.jpeg_bytes("bees", seed=1)
     before = np.random.get_state()[1].copy()
+    synthetic.background("bees", seed=1)
     np.random.seed(1)
     assert synthetic.jpeg_bytes("bees", seed=1) == first
     np.random.seed(0)
@@ -67,11 +62,6 @@ def test_jpegs_are_rgb_of_300_to_500_pixels_and_of_varied_shape():
     assert all(300 <= max(size) <= 500 and min(size) >= 190 for size in sizes)
     assert len(sizes) > 8
     assert len({width > height for width, height in sizes}) == 2
-
-
-def test_an_image_has_the_size_given():
-    image = synthetic.draw("bees", seed=3, size=(200, 120))
-    assert (image.size, image.mode) == ((200, 120), "RGB")
 
 
 @pytest.mark.parametrize("function", [synthetic.draw, synthetic.background])
@@ -113,9 +103,3 @@ def test_a_background_has_the_size_of_its_image_and_repeats_itself():
     assert (first.size, first.mode) == (image.size, "RGB")
     assert first.tobytes() == again.tobytes()
     assert first.tobytes() != synthetic.background("ants", seed=8).tobytes()
-
-
-def test_a_background_leaves_the_next_image_as_it_was():
-    before = synthetic.jpeg_bytes("bees", seed=11)
-    synthetic.background("bees", seed=11)
-    assert synthetic.jpeg_bytes("bees", seed=11) == before
