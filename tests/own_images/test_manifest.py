@@ -86,18 +86,9 @@ def test_a_manifest_finds_names_in_the_other_unicode_form(tmp_path):
         (["file,class", "a.png,x", "./a.png,y"], "line 3 .* './a.png', which line 2 named before"),
         (["file,class,split", "a.png,x,test"], "line 2 .* the split 'test'; allowed: train, val"),
         (["file,class,split", "a.png,x,"], "line 2 .* the split ''; allowed: train, val"),
-        (
-            ["file,class", "a.png,x", "b.png,x"],
-            r"has 1 class \(x\), and a classifier needs two or more",
-        ),
-        (
-            ["file,class,split", "a.png,x,train", "b.png,x,val", "c.png,y,val"],
-            "of train and val in .* differ: only val has y. Give both the same",
-        ),
-        (
-            ["file,class", "a.png,x", "gone.png,y"],
-            r"class 'y' of .* can be used: gone.png \(there is no such file\)",
-        ),
+        (["file,class", "a.png,x", "b.png,x"], r"has 1 class \(x\), and a classifier needs two"),
+        (["file,class,split", "a.png,x,train", "b.png,y,val"], "only train has x; only val has y"),
+        (["file,class", "a.png,x", "gone.png,y"], r"used: gone.png \(there is no such file\)"),
     ],
 )
 def test_a_wrong_line_raises_an_error(tmp_path, lines, message):
@@ -108,34 +99,19 @@ def test_a_wrong_line_raises_an_error(tmp_path, lines, message):
         read(tmp_path, quiet=True)
 
 
+WINDOWS = ("\\b.png", "C:\\b.png", "C:b.png")
+
+
 @pytest.mark.parametrize(
-    "file",
-    [
-        "../b.png",
-        "ants/../../b.png",
-        "ants\\..\\b.png",
-        "/b.png",
-        "\\b.png",
-        "C:\\b.png",
-        "C:b.png",
-    ],
+    "file", ["../b.png", "ants/../../b.png", "ants\\..\\b.png", "/b.png", None, *WINDOWS]
 )
 def test_a_manifest_may_not_lead_out(tmp_path, file):
     root = make(tmp_path / "in", {"ants": 2})
     put(tmp_path / "b.png")
+    file = file or f"{root}/ants/01.png"  # absolute, but inside
     write_manifest(root, "file,class", "ants/00.png,x", f"{file},y")
-    message = (
-        f"line 3 of manifest.csv names {file!r}: give a path relative to the folder of "
-        f"manifest.csv, without .."
-    )
+    message = f"line 3 of manifest.csv names {file!r}: give a path relative to the folder of "
     with pytest.raises(ValueError, match=re.escape(message)):
-        read(root, quiet=True)
-
-
-def test_a_manifest_may_not_lead_out_by_an_absolute_path(tmp_path):
-    root = make(tmp_path / "in", {"ants": 2})
-    write_manifest(root, "file,class", f"{root}/ants/00.png,x", "ants/01.png,y")
-    with pytest.raises(ValueError, match="line 2 .* give a path relative to the folder"):
         read(root, quiet=True)
 
 

@@ -65,10 +65,7 @@ def an_image(path):
         (lambda path: path.write_bytes(bytes(range(255, 0, -1))), "is not a safetensors file"),
         (lambda path: path.write_bytes(bytes(8) + b"{"), "is damaged: its header is not a JSON"),
         (lambda path: path.write_bytes(struct.pack("<Q", 4) + b"{abc"), "header is not a JSON"),
-        (
-            lambda path: path.write_bytes(struct.pack("<Q", 2) + b"{}"),
-            "its format is None, not 'tutorial_utils.classifier'",
-        ),
+        (lambda path: path.write_bytes(struct.pack("<Q", 2) + b"{}"), "its format is None, not"),
         (lambda path: path.write_bytes(struct.pack("<Q", 2**60) + b"{}"), "is cut short"),
         (lambda path: path.mkdir(), "is a folder; a model is one file"),
     ],
@@ -79,27 +76,21 @@ def test_another_kind_of_file_is_named_in_the_error(write, message, tmp_path):
         classifier.load(tmp_path / "m.safetensors")
 
 
-def test_a_missing_model_is_named(tmp_path):
+def test_a_missing_or_an_onnx_model_is_named_in_the_error(exported, tmp_path):
     with pytest.raises(FileNotFoundError, match="no model at .*nothing.safetensors.*lesson 12"):
         classifier.load(tmp_path / "nothing.safetensors")
-
-
-def test_an_onnx_model_is_named_in_the_error(exported):
     with pytest.raises(ValueError, match="is an ONNX model, which is for other programs"):
         classifier.load(exported)
 
 
-@pytest.mark.parametrize("size", [5, 9, 200, 5000, -1])
-def test_a_truncated_model_raises_an_error(size, tiny, tmp_path):
+def test_a_truncated_or_a_longer_model_raises_an_error(tiny, tmp_path):
     path = classifier.save(tiny, tmp_path / "m.safetensors")
-    path.write_bytes(path.read_bytes()[:size])
-    with pytest.raises(ValueError, match=r"is cut short|not a safetensors file"):
-        classifier.load(path)
-
-
-def test_bytes_after_the_model_raise_an_error(tiny, tmp_path):
-    path = classifier.save(tiny, tmp_path / "m.safetensors")
-    path.write_bytes(path.read_bytes() + b"more")
+    whole = path.read_bytes()
+    for size in (5, 9, 200, 5000, -1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match=r"is cut short|not a safetensors file"):
+            classifier.load(path)
+    path.write_bytes(whole + b"more")
     with pytest.raises(ValueError, match="not a complete safetensors file"):
         classifier.load(path)
 
@@ -110,11 +101,11 @@ def alter(tiny, path, *, metadata=None, tensors=None):
     stored = load_file(path) | (tensors or {})
     usual = model_file.metadata(tiny.arch, tiny.classes, tiny.preset)
     written = usual | (metadata or {})
-    save_file(
-        {name: value for name, value in stored.items() if value is not None},
-        path,
-        metadata={name: value for name, value in written.items() if value is not None},
+    tensors, texts = (
+        {name: value for name, value in one.items() if value is not None}
+        for one in (stored, written)
     )
+    save_file(tensors, path, metadata=texts)
     return path
 
 

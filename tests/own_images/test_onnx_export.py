@@ -38,10 +38,8 @@ def test_the_export_of_another_network_does_not(tiny, exported):
 
 def test_the_export_changes_neither_network_nor_generator(tiny, tmp_path):
     tiny.network.train()
-    before, state = (
-        torch.get_rng_state(),
-        {k: v.clone() for k, v in tiny.network.named_parameters()},
-    )
+    before = torch.get_rng_state()
+    state = {name: value.clone() for name, value in tiny.network.named_parameters()}
     levels = {name: logging.getLogger(name).level for name in ("torch.onnx", "onnxscript")}
     onnx_export.export_onnx(tiny, tmp_path / "model.onnx")
     assert tiny.network.training
@@ -58,7 +56,9 @@ def test_the_pooling_is_the_adaptive_one(size, target):
     assert torch.allclose(onnx_export._AveragePool(size, target)(maps), wanted, atol=1e-6)
 
 
-def test_another_file_or_shape_raises_an_error(exported, tmp_path):
+def test_another_file_folder_or_shape_raises_an_error(tiny, exported, tmp_path):
+    with pytest.raises(FileNotFoundError, match="could not be written .*: there is no folder"):
+        onnx_export.export_onnx(tiny, tmp_path / "no" / "m.onnx")
     with pytest.raises(FileNotFoundError, match="there is no ONNX model at"):
         onnx_export.onnx_logits(tmp_path / "m.onnx", torch.zeros(1, 3, 64, 64))
     (tmp_path / "m.onnx").write_text("nothing")
@@ -66,11 +66,6 @@ def test_another_file_or_shape_raises_an_error(exported, tmp_path):
         onnx_export.onnx_logits(tmp_path / "m.onnx", torch.zeros(1, 3, 64, 64))
     with pytest.raises(ValueError, match=r"does not take images of shape \(1, 3, 60, 64\)"):
         onnx_export.onnx_logits(exported, torch.zeros(1, 3, 60, 64))
-
-
-def test_a_missing_folder_is_named(tiny, tmp_path):
-    with pytest.raises(FileNotFoundError, match="could not be written .*: there is no folder"):
-        onnx_export.export_onnx(tiny, tmp_path / "no" / "m.onnx")
 
 
 def test_a_path_may_begin_with_a_tilde(exported, monkeypatch):

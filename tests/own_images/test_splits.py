@@ -86,10 +86,7 @@ def test_duplicates_across_a_given_split_are_reported_not_moved(tmp_path):
 
 def test_a_class_with_a_single_image(folder):
     put(folder / "flies/a.png", 999)
-    message = (
-        "the class 'flies' has a single image, and a class needs two at least, one to train on and "
-        "one to validate on: add some, or remove the class"
-    )
+    message = "'flies' has a single image, and a class needs two .* add some, or remove the class"
     with pytest.raises(ValueError, match=message):
         split(read(folder, quiet=True))
 
@@ -98,9 +95,8 @@ def test_a_class_of_one_image_many_times(folder):
     for number in range(3):
         put(folder / f"flies/{number}.png", 999)
     message = (
-        "the class 'flies' has 3 images, but they are near-duplicates of each other: 1 "
-        "independent image, and a class needs two at least, .* give a distance below 6 if they are "
-        "not$"
+        "'flies' has 3 images, but they are near-duplicates of each other: 1 independent image, "
+        "and a class needs two at least, .* give a distance below 6 if they are not$"
     )
     with pytest.raises(ValueError, match=message):
         split(read(folder, quiet=True))
@@ -130,20 +126,15 @@ def test_a_given_split_that_leaves_a_class_empty(grouped):
         split(collection)
 
 
-@pytest.mark.parametrize("percent", [0, 100, -3, 30.0, 0.3, True, "30", None])
-def test_a_percentage_that_is_not_allowed_raises_an_error(grouped, percent):
-    with pytest.raises(
-        ValueError, match=f"val_percent must be a whole number from 1 to 99, not {percent!r}"
-    ):
-        split(bare([0, 0, 1, 1]), val_percent=percent)
+WRONG = [("val_percent", "1 to 99", value) for value in (0, 100, -3, 30.0, 0.3, True, "30", None)]
+WRONG += [("seed", "0 to 4294967295", value) for value in (-1, 2**32, 1.0, True, None)]
 
 
-@pytest.mark.parametrize("seed", [-1, 2**32, 1.0, True, None])
-def test_a_seed_that_is_not_allowed_raises_an_error(grouped, seed):
-    with pytest.raises(
-        ValueError, match=f"seed must be a whole number from 0 to 4294967295, not {seed!r}"
-    ):
-        split(bare([0, 0, 1, 1]), seed=seed)
+@pytest.mark.parametrize(("name", "allowed", "value"), WRONG)
+def test_a_number_that_is_not_allowed_raises_an_error(grouped, name, allowed, value):
+    message = f"{name} must be a whole number from {allowed}, not {value!r}"
+    with pytest.raises(ValueError, match=message):
+        split(bare([0, 0, 1, 1]), **{name: value})
 
 
 SIZES = st.lists(st.integers(2, 40), min_size=2, max_size=6)
@@ -162,10 +153,8 @@ def sets(draw, mixed=False):
         if labels[i] != labels[j] and not mixed:
             continue
         merged = [owner[i] if o == owner[j] else o for o in owner]
-        if all(
-            len({o for o, c in zip(merged, labels, strict=True) if c == label}) > 1
-            for label in set(labels)
-        ):
+        units = Counter(label for _, label in set(zip(merged, labels, strict=True)))
+        if min(units.values()) > 1:
             owner = merged
     groups = [tuple(i for i, o in enumerate(owner) if o == top) for top in sorted(set(owner))]
     return labels, tuple(group for group in groups if len(group) > 1)

@@ -37,7 +37,7 @@ def test_image_sizes_draws_width_across_and_height_up():
     assert legend(axes) == ["ants", "bees"]
 
 
-def test_image_sizes_has_a_style_for_every_class():
+def test_image_sizes_has_a_style_for_every_class_even_without_images():
     axes = plots.image_sizes({name: [(3, 4)] for name in MANY}).axes[0]
     assert legend(axes) == MANY
     styles = {
@@ -45,9 +45,6 @@ def test_image_sizes_has_a_style_for_every_class():
         for dots in axes.collections
     }
     assert len(styles) == len(MANY)
-
-
-def test_image_sizes_takes_a_class_without_images():
     axes = plots.image_sizes({"ants": [], "bees": [(7, 8)]}).axes[0]
     assert [len(dots.get_offsets()) for dots in axes.collections] == [0, 1]
 
@@ -65,9 +62,8 @@ def test_stacked_bars_draws_a_bar_a_row_with_its_total():
     frame = pandas.DataFrame({"a": [1.0, 2.0], "b": [3.0, 0.5]}, index=["x", "y"])
     figure = plots.stacked_bars({"seconds": frame, "memory (MB)": frame * 100}, title="Two units")
     assert [axes.get_xlabel() for axes in figure.axes] == ["seconds", "memory (MB)"]
-    for axes, totals, factor in zip(
-        figure.axes, (["4", "2.5"], ["400", "250"]), (1, 100), strict=True
-    ):
+    both = ((["4", "2.5"], 1), (["400", "250"], 100))
+    for axes, (totals, factor) in zip(figure.axes, both, strict=True):
         assert [text.get_text().strip() for text in axes.texts] == totals
         assert legend(axes) == ["a", "b"]
         spans = [[(bar.get_x(), bar.get_width()) for bar in bars] for bars in axes.containers]
@@ -79,10 +75,8 @@ def test_scatter_draws_a_marker_a_class_and_a_ring_around_what_is_marked():
     points, labels = torch.rand(10, 2), torch.tensor([0, 1] * 5)
     wrong = labels.bool() & (torch.arange(10) < 4)
     panels = {"before": points, "after": points.numpy() * 2}
-    figure = plots.scatter(
-        panels, labels, ["ants", "bees"], title="t", method="t-SNE", marked=wrong,
-        marked_label="wrong",
-    )  # fmt: skip
+    ring = {"marked": wrong, "marked_label": "wrong"}
+    figure = plots.scatter(panels, labels, ["ants", "bees"], title="t", method="t-SNE", **ring)
     assert [axes.get_title() for axes in figure.axes] == ["before", "after"]
     for axes, factor in zip(figure.axes, (1, 2), strict=True):
         ants, bees, rings = (dots.get_offsets() for dots in axes.collections)
@@ -96,15 +90,11 @@ def test_scatter_draws_a_marker_a_class_and_a_ring_around_what_is_marked():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["ants", "bees", "wrong"]
 
 
-def test_scatter_names_no_method_of_its_own():
-    axes = plots.scatter({"a": np.zeros((1, 2))}, [0], ["ants"], title="t").axes[0]
-    assert axes.get_xlabel() == "first axis (no unit)"
-
-
 def test_scatter_has_a_style_for_every_class():
     labels = list(range(len(MANY)))
     axes = plots.scatter({"a": np.zeros((len(MANY), 2))}, labels, MANY, title="t").axes[0]
     assert [len(dots.get_offsets()) for dots in axes.collections] == [1] * len(MANY)
+    assert axes.get_xlabel() == "first axis (no unit)"
 
 
 @pytest.mark.parametrize(

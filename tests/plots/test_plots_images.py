@@ -13,10 +13,6 @@ def images(count):
     return [np.full((12, 16, 3), 0.5) for _ in range(count)]
 
 
-def colour_bar(figure):
-    return figure.axes[-1]
-
-
 def test_contact_sheet_takes_images_and_arrays():
     parts = [Image.new("RGB", (400, 300)), np.zeros((8, 8, 3)), np.ones((8, 8, 3))]
     figure = plots.contact_sheet(parts, ["a", "b", "c"], columns=2, title="Three")
@@ -45,50 +41,46 @@ def test_overlay_has_an_image_and_its_heat_in_each_column_and_a_colour_bar():
     assert [len(axes.images) for axes in figure.axes[:6]] == [1, 1, 1, 2, 2, 2]
     for axes, heat in zip(figure.axes[3:6], maps, strict=True):
         np.testing.assert_allclose(axes.images[1].get_array(), heat)
-    assert "share of the map's" in colour_bar(figure).get_ylabel()
 
 
-def test_without_a_label_every_map_has_its_own_scale():
+@pytest.mark.parametrize(
+    ("label", "tops", "most", "bar"),
+    [
+        (None, [1.0, 1.0], 1.0, "share of the map's\nhighest heat"),
+        ("fall of the score", [1.0, 100.0], 100.0, "fall of the score"),
+    ],
+)
+def test_maps_share_one_scale_if_there_is_a_label(label, tops, most, bar):
     maps = torch.zeros(2, 12, 16)
     maps[0, 0, 0], maps[1, 3, 4] = 1.0, 100.0
-    figure = plots.heat_overlay(images(2), maps, ["a", "b"], title="t")
-    tops = [axes.images[1].get_array().max() for axes in figure.axes[2:4]]
-    assert tops == [1.0, 1.0]
-
-
-def test_with_a_label_all_maps_share_one_scale():
-    maps = torch.zeros(2, 12, 16)
-    maps[0, 0, 0], maps[1, 3, 4] = 1.0, 100.0
-    figure = plots.heat_overlay(images(2), maps, ["a", "b"], title="t", label="fall of the score")
+    figure = plots.heat_overlay(images(2), maps, ["a", "b"], title="t", label=label)
     hot = [axes.images[1] for axes in figure.axes[2:4]]
-    assert [image.get_array().max() for image in hot] == [1.0, 100.0]
-    assert all((image.norm.vmin, image.norm.vmax) == (0.0, 100.0) for image in hot)
-    assert colour_bar(figure).get_ylabel() == "fall of the score"
+    assert [image.get_array().max() for image in hot] == tops
+    assert all((image.norm.vmin, image.norm.vmax) == (0.0, most) for image in hot)
+    assert figure.axes[-1].get_ylabel() == bar
 
 
-def test_heat_below_zero_has_colours_on_both_sides_of_zero():
+def test_heat_below_zero_has_colours_on_both_sides_and_no_heat_is_drawn_too():
     maps = torch.zeros(1, 12, 16)
     maps[0, 0, 0] = -2.0
     image = plots.heat_overlay(images(1), maps, ["a"], title="t", label="l").axes[1].images[1]
     assert (image.norm.vmin, image.norm.vmax) == (-2.0, 2.0)
     assert image.get_cmap().name == "PuOr_r"
-
-
-def test_a_map_without_heat_is_drawn_too():
     figure = plots.heat_overlay(images(1), torch.zeros(1, 12, 16), ["a"], title="t")
     assert np.isfinite(figure.axes[1].images[1].get_array()).all()
 
 
-def test_outlines_are_drawn_around_the_mask():
+def test_outlines_are_drawn_around_masks_of_the_same_size():
     mask = torch.zeros(2, 12, 16, dtype=torch.bool)
     mask[0, 4:8, 4:8] = True  # the second mask is empty, which has no outline
-    figure = plots.heat_overlay(
-        images(2), torch.rand(2, 12, 16), ["a", "b"], title="t", outlines=mask
-    )
+    maps = torch.rand(2, 12, 16)
+    figure = plots.heat_overlay(images(2), maps, ["a", "b"], title="t", outlines=mask)
     outlined, empty = figure.axes[2:4]
     (line,) = outlined.collections
     assert line.get_paths()[0].get_extents().bounds == (3.5, 3.5, 4, 4)
     assert not empty.collections
+    with pytest.raises(ValueError, match=r"shape of the maps, \(2, 12, 16\), not \(1, 12, 16\)"):
+        plots.heat_overlay(images(2), maps, ["a", "b"], title="t", outlines=mask[:1])
 
 
 @pytest.mark.parametrize(
@@ -106,12 +98,6 @@ def test_overlay_names_what_does_not_match(count, shape, captions, message):
         plots.heat_overlay(images(count), torch.rand(shape), ["x"] * captions, title="t")
 
 
-def test_overlay_needs_outlines_of_the_same_size():
-    mask = torch.zeros(1, 5, 5, dtype=torch.bool)
-    with pytest.raises(ValueError, match=r"shape of the maps, \(1, 12, 16\), not \(1, 5, 5\)"):
-        plots.heat_overlay(images(1), torch.rand(1, 12, 16), ["a"], title="t", outlines=mask)
-
-
 def test_rows_sets_the_first_image_of_each_row_apart():
     figure = plots.image_rows(
         [images(3), images(3)], [["q", "x", "y"], ["r", "z", "w"]], title="t",
@@ -120,9 +106,6 @@ def test_rows_sets_the_first_image_of_each_row_apart():
     shown = [axes.get_title() for axes in figure.axes if axes.images]
     assert shown == ["query\nq", "most alike\nx", "y", "r", "z", "w"]
     assert len(figure.axes) == 2 * 4  # the gap is a column of its own
-
-
-def test_a_row_of_one_image_has_no_gap():
     assert len(plots.image_rows([images(1)], [["a"]], title="t").axes) == 1
 
 

@@ -12,9 +12,6 @@ def test_every_series_has_a_style_and_the_first_28_differ():
     assert style.series_style(0) == (plots.BLUE, "-", "o", "")
     assert len({style.series_style(i) for i in range(28)}) == 28
     assert style.series_style(1000).colour in plots.PALETTE
-
-
-def test_colours_differ():
     assert len(set(plots.PALETTE)) == len(plots.PALETTE) == 7
 
 

@@ -10,13 +10,9 @@ from tutorial_utils import evaluation, plots
 def history(epochs: int) -> pandas.DataFrame:
     """Return a history whose four columns all differ."""
     steps = np.linspace(0, 0.4, epochs)
-    columns = {
-        "train_loss": 0.9 - steps,
-        "train_accuracy": 0.5 + steps,
-        "val_loss": 0.8 - steps,
-        "val_accuracy": 0.45 + steps,
-    }
-    return pandas.DataFrame({"epoch": range(1, epochs + 1)} | columns)
+    train = {"train_loss": 0.9 - steps, "train_accuracy": 0.5 + steps}
+    val = {"val_loss": 0.8 - steps, "val_accuracy": 0.45 + steps}
+    return pandas.DataFrame({"epoch": range(1, epochs + 1)} | train | val)
 
 
 def test_curves_draw_each_column_in_its_panel_under_its_label():
@@ -36,13 +32,10 @@ def test_curves_draw_each_column_in_its_panel_under_its_label():
     assert accuracy.get_ylabel() == "fraction correct"
 
 
-def test_curves_of_many_runs_have_their_legend_below():
+def test_curves_of_many_runs_have_their_legend_below_and_one_epoch_is_a_curve_too():
     figure = plots.curves({f"run {i}": history(2) for i in range(9)}, title="t")
     assert len(figure.legends[0].get_texts()) == 18
     assert all(axes.get_legend() is None for axes in figure.axes)
-
-
-def test_one_epoch_is_a_curve_too():
     loss, _ = plots.curves({"A": history(1)}, title="t").axes
     assert loss.lines[0].get_xydata().tolist() == [[1, 0.9]]
 
@@ -113,9 +106,6 @@ def test_data_efficiency_draws_the_interval_and_the_seeds():
     assert corners[:, 1].max() == pytest.approx(0.94)
     (segment,) = seeds.get_segments()  # the other point has no range over seeds
     np.testing.assert_allclose(segment, [[24, 0.75], [24, 0.85]])
-
-
-def test_data_efficiency_needs_a_row():
     with pytest.raises(ValueError, match="at least one row to draw, got none"):
         plots.data_efficiency([], title="t")
 

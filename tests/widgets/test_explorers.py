@@ -54,17 +54,13 @@ def test_without_a_kernel_the_image_and_its_text_are_shown(figures):
             assert line in bundle["text/plain"]
 
 
-def test_every_control_has_a_label(figures):
+def test_every_control_has_a_label_and_an_accessible_name(figures):
     for figure in figures.values():
         for leaf in leaves(figure):
             if hasattr(leaf, "description") and not isinstance(leaf, ipywidgets.HTML):
                 assert leaf.description
         labels = [leaf for leaf in leaves(figure) if type(leaf).__name__ == "Labels"]
         assert len(labels) == 1 and labels[0].title
-
-
-def test_no_widget_without_an_accessible_name_is_used(figures):
-    for figure in figures.values():
         kinds = {type(leaf) for leaf in leaves(figure)}
         assert not kinds & {ipywidgets.Image, ipywidgets.Play, ipywidgets.ToggleButtons}
 
@@ -106,9 +102,6 @@ def test_the_calculator_shows_an_error_when_the_kernel_does_not_fit_and_recovers
     assert "a kernel of 6 does not fit into 5 pixels" in figure._message.value
     figure.controls["kernel"].value = 4
     assert figure.error is None and figure._message.value == ""
-
-
-def test_a_calculator_that_cannot_start_raises():
     with pytest.raises(ValueError, match="does not fit"):
         widgets.output_size_calculator(size=3, kernel=9, padding=0)
 
@@ -144,7 +137,7 @@ def test_the_freeze_slider_gives_what_was_measured(figures, costs):
 
 
 @pytest.mark.parametrize("name", ["least_area", "flip", "brightness", "contrast", "saturation"])
-def test_the_playground_passes_each_strength_on(raw, preset, monkeypatch, name):
+def test_the_playground_passes_each_strength_and_the_seed_on(raw, preset, monkeypatch, name):
     figure = widgets.augmentation_playground(raw, preset)
     given, real = {}, render_training.augmentation
 
@@ -157,10 +150,6 @@ def test_the_playground_passes_each_strength_on(raw, preset, monkeypatch, name):
     figure.controls[name].value = 0.75
     assert given == {key: before[key] for key in given} | {name: 0.75}
     assert figure.error is None
-
-
-def test_the_playground_has_a_seed(raw, preset):
-    figure = widgets.augmentation_playground(raw, preset)
     before = figure._image.value
     figure.controls["seed"].value = 5
     assert figure._image.value != before
@@ -183,12 +172,14 @@ def test_the_mistake_browser_filters_and_sorts(figures, predictions):
             assert f"Image {number} of {len(indices)}," in figure.rendering.lines[0]
 
 
-def test_the_mistake_browser_shows_one_class(figures, predictions):
+def test_the_mistake_browser_shows_one_class(figures, network, dataset, predictions, preset):
     figure = figures["mistakes"]
     figure.controls["outcome"].value = "all"
     figure.controls["label"].value = 1
     assert figure.controls["number"].max == int((predictions.labels == 1).sum())
     assert "It is bees" in figure.rendering.lines[1]
+    with pytest.raises(ValueError, match="9 predictions do not fit 8 images"):
+        widgets.mistake_browser(network, dataset[:8], predictions, preset, CLASSES)
 
 
 def test_the_heat_map_explains_the_predicted_class(network, dataset, preset, monkeypatch):
@@ -214,8 +205,3 @@ def test_a_message_is_shown_when_no_image_matches(network, dataset, preset):
     assert "There is no such image" in figure._message.value
     figure.controls["outcome"].value = "correct"
     assert figure._message.value == ""
-
-
-def test_predictions_of_another_data_set_are_an_error(network, dataset, predictions, preset):
-    with pytest.raises(ValueError, match="9 predictions do not fit 8 images"):
-        widgets.mistake_browser(network, dataset[:8], predictions, preset, CLASSES)

@@ -6,7 +6,6 @@ import pytest
 from nbclient import NotebookClient
 from PIL import Image
 
-from tutorial_utils import lesson
 from tutorial_utils.widgets.canvas import Rendering
 from tutorial_utils.widgets.interactive import Explorer
 
@@ -28,14 +27,6 @@ def square(value: int) -> Rendering:
     return Rendering(image, f"a square of {value}", (f"value {value}",))
 
 
-def test_a_move_shows_another_rendering():
-    figure = explorer(square)
-    figure.controls["value"].value = 3
-    assert figure.rendering.lines == ("value 3",)
-    assert "a square of 3" in figure._image.value
-    assert figure.values() == {"value": 3}
-
-
 def test_an_expected_error_is_shown_by_its_text_until_the_next_move():
     figure = explorer(square)
     figure.controls["value"].value = 7
@@ -45,6 +36,7 @@ def test_an_expected_error_is_shown_by_its_text_until_the_next_move():
     assert "value 1" in figure._image.value
     figure.controls["value"].value = 4
     assert figure.error is None and figure._message.value == ""
+    assert "a square of 4" in figure._image.value and figure.rendering.lines == ("value 4",)
 
 
 def test_another_error_is_shown_with_its_traceback():
@@ -75,14 +67,6 @@ def test_a_control_that_the_rendering_moves_starts_no_second_one():
     figure = explorer(render)
     figure.controls["value"].value = 8
     assert rendered == [1, 8] and figure.controls["value"].value == 5
-
-
-def test_the_bundle_has_the_live_widget_and_the_still_image():
-    figure = explorer(square)
-    bundle = figure.mime_bundle()
-    assert bundle[lesson.LIVE]["model_id"] == figure.model_id
-    assert '<img alt="a square of 1" src="data:image/png;base64,' in bundle["text/html"]
-    assert bundle["text/plain"] == "[figure: a square of 1]\nvalue 1"
 
 
 def test_a_notebook_that_runs_in_batch_stores_the_image():

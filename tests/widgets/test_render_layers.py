@@ -13,16 +13,8 @@ from tutorial_utils.widgets import render_layers, tracing
 ORANGE = tuple(int(plots.ORANGE[k : k + 2], 16) for k in (1, 3, 5))
 
 
-@given(
-    size=st.integers(1, 40),
-    kernel=st.integers(1, 11),
-    stride=st.integers(1, 5),
-    padding=st.integers(0, 3),
-    window=st.integers(1, 2000),
-)
-def test_the_window_is_where_a_real_layer_takes_its_value_from(
-    size, kernel, stride, padding, window
-):
+@given(*(st.integers(*ends) for ends in ((1, 40), (1, 11), (1, 5), (0, 3), (1, 2000))))
+def test_the_window_is_where_a_real_layer_takes_its_value(size, kernel, stride, padding, window):
     if kernel > size + 2 * padding:
         with pytest.raises(ValueError, match="does not fit"):
             render_layers.output_size(size, kernel, stride, padding, window)
@@ -58,17 +50,14 @@ def test_the_window_and_its_value_are_drawn_where_the_text_says():
     assert (bottom, right) == pytest.approx((40 + 2 * unit, 340 + 3 * unit), abs=3)
 
 
-def test_the_formula_has_the_numbers_of_alexnets_paper():
-    shown = render_layers.output_size(227, 11, 4, 0)
-    assert shown.lines[0] == "⌊(227 + 2·0 − 11) / 4⌋ + 1 = ⌊54⌋ + 1 = 55"
-
-
 @pytest.mark.parametrize(
     ("size", "text"),
     [(227, "No pixel is left over"), (228, "1 pixel is left"), (230, "3 pixels are left")],
 )
-def test_pixels_that_are_left_over_are_counted(size, text):
-    assert text in render_layers.output_size(size, 11, 4, 0).lines[1]
+def test_the_formula_has_the_papers_numbers_and_pixels_left_over_are_counted(size, text):
+    lines = render_layers.output_size(size, 11, 4, 0).lines
+    assert lines[0].startswith(f"⌊({size} + 2·0 − 11) / 4⌋ + 1 = ⌊54")
+    assert lines[0].endswith("⌋ + 1 = 55") and text in lines[1]
 
 
 @pytest.mark.parametrize("window", [0, -1, 1.5, True])
@@ -82,38 +71,22 @@ def traced(network, dataset, preset):
     return tracing.trace(network, dataset[0][0], preset)
 
 
+CONVOLUTION = "a convolution with windows of 5×5, stride 2, padding 0: output 4×14×14, 304"
+POOLING = "a max-pooling with windows of 2×2, stride 2, padding 0: output 4×7×7, 0"
+
+
 @pytest.mark.parametrize(
-    ("name", "lines"),
+    ("name", "layer", "field"),
     [
-        (
-            "features.0",
-            (
-                "features.0, a convolution with windows of 5×5, stride 2, padding 0: "
-                "output 4×14×14, 304 parameters.",
-                "One value sees 5×5 pixels (its receptive field).",
-            ),
-        ),
-        (
-            "features.2",
-            (
-                "features.2, a max-pooling with windows of 2×2, stride 2, padding 0: "
-                "output 4×7×7, 0 parameters.",
-                "One value sees 7×7 pixels (its receptive field).",
-            ),
-        ),
-        (
-            "classifier.1",
-            (
-                "classifier.1, a dense layer: output 2, 394 parameters.",
-                "One value sees the whole image (its receptive field).",
-            ),
-        ),
+        ("features.0", CONVOLUTION, "5×5 pixels"),
+        ("features.2", POOLING, "7×7 pixels"),
+        ("classifier.1", "a dense layer: output 2, 394", "the whole image"),
     ],
 )
-def test_a_layer_is_described(traced, name, lines):
+def test_a_layer_is_described(traced, name, layer, field):
     shown = render_layers.traced_layer(traced, name)
-    assert shown.lines[0] == lines[0]
-    assert shown.lines[1].startswith(lines[1])
+    assert shown.lines[0] == f"{name}, {layer} parameters."
+    assert shown.lines[1].startswith(f"One value sees {field} (its receptive field).")
     assert ("frame on the image" in shown.lines[1]) == (name != "classifier.1")
     assert f"{name} marked" in shown.alt
 
@@ -138,24 +111,19 @@ def test_the_receptive_field_is_where_pixels_have_influence(network, traced):
 def test_the_frame_is_drawn_around_the_receptive_field(traced):
     row, column = traced.outputs["features.2"].strongest
     image = render_layers.traced_layer(traced, "features.2").image
-    left, top = 14, 190
+    left, top, unit = 14, 190, 235 / 32
     found = np.argwhere((np.asarray(image) == ORANGE).all(axis=2)) / 1.5
     found = found[(found[:, 0] > top) & (found[:, 1] < left + 235)]
-    unit = 235 / 32
-    assert found.min(axis=0) == pytest.approx(
-        (top + 4 * row * unit, left + 4 * column * unit), abs=4
-    )
+    corner = (top + 4 * row * unit, left + 4 * column * unit)
+    assert found.min(axis=0) == pytest.approx(corner, abs=4)
     assert np.ptp(found, axis=0) == pytest.approx((7 * unit, 7 * unit), abs=4)
 
 
-def test_the_chosen_layer_alone_is_orange_in_the_network(traced):
+def test_the_chosen_layer_alone_is_orange_and_an_unknown_one_is_an_error(traced):
     lefts = []
     for name in traced.outputs:
         pixels = np.asarray(render_layers.traced_layer(traced, name).image)[30:180]
         lefts.append(np.argwhere((pixels == ORANGE).all(axis=2))[:, 1].min())
     assert lefts == sorted(set(lefts))
-
-
-def test_an_unknown_layer_is_an_error_that_names_the_layers(traced):
     with pytest.raises(ValueError, match=r"no layer 'x'; there are features.0, features.2"):
         render_layers.traced_layer(traced, "x")

@@ -20,24 +20,15 @@ def count(image: Image.Image, colour: str) -> int:
     return int((np.asarray(image) == rgb(colour)).all(axis=2).sum())
 
 
-def costs(layers: int = 3) -> pandas.DataFrame:
+def costs() -> pandas.DataFrame:
     """Return made-up costs of a network with 10, 100, 1000 parameters in its layers."""
-    sizes = [10**k for k in range(1, layers + 1)]
-    rows = [
-        {
-            "frozen": n,
-            "layer": f"layer{n}" if n else "",
-            "trainable": sum(sizes[n:]),
-            "forward_s": 0.5,
-            "backward_s": 0.2 * (layers - n),
-            "update_s": 0.1 * (layers - n),
-            "saved_bytes": 1e6 * (layers - n),
-            "gradient_bytes": 4 * sum(sizes[n:]),
-            "state_bytes": 8 * sum(sizes[n:]),
-        }
-        for n in range(layers + 1)
-    ]
-    return pandas.DataFrame(rows)
+    sizes = (10, 100, 1000)
+    left = np.arange(3, -1, -1)  # layers that are not frozen
+    trained = np.array([sum(sizes[n:]) for n in range(4)])
+    times = {"forward_s": 0.5, "backward_s": 0.2 * left, "update_s": 0.1 * left}
+    memory = {"saved_bytes": 1e6 * left, "gradient_bytes": 4 * trained, "state_bytes": 8 * trained}
+    table = {"frozen": range(4), "layer": ["", "layer1", "layer2", "layer3"], "trainable": trained}
+    return pandas.DataFrame(table | times | memory)
 
 
 def test_freezing_gives_what_was_measured():
@@ -115,21 +106,14 @@ def prediction(**changed):
     return render_training.prediction(**(given | changed))
 
 
-def test_a_prediction_has_its_probability():
-    shown = prediction(title="a.jpg")
-    assert shown.lines == ("The network predicts bees, probability 0.800.",)
-    assert shown.alt.startswith("a.jpg. The network predicts bees")
-
-
 @pytest.mark.parametrize(
-    ("truth", "text"), [(0, "It is ants: wrong."), (1, "It is bees: correct.")]
+    ("truth", "text"), [(None, ""), (0, " It is ants: wrong."), (1, " It is bees: correct.")]
 )
-def test_a_prediction_is_compared_with_the_true_class(truth, text):
-    assert prediction(truth=truth).lines[0].endswith(text)
-
-
-def test_bars_of_probabilities_are_as_long_as_they_should_be():
-    image = prediction().image
+def test_a_prediction_has_its_probability_and_is_compared_with_the_true_class(truth, text):
+    shown = prediction(title="a.jpg", truth=truth)
+    assert shown.lines == (f"The network predicts bees, probability 0.800.{text}",)
+    assert shown.alt.startswith("a.jpg. The network predicts bees")
+    image = shown.image  # with bars as long as the probabilities
     assert count(image, plots.BLUE) == pytest.approx(4 * count(image, plots.ORANGE), rel=0.1)
 
 
@@ -152,10 +136,11 @@ def test_the_heat_map_is_yellow_where_the_heat_is_high():
 
 
 def test_without_heat_there_is_no_heat_map():
-    assert prediction(heat=None).image.crop((380, 60, 680, 380)).getcolors() == [
-        (300 * 320, (255, 255, 255))
-    ]
-    assert len(prediction(heat=np.zeros((20, 20))).image.crop((380, 60, 680, 380)).getcolors()) == 1
+    none, flat = (
+        prediction(heat=heat).image.crop((380, 60, 680, 380)).getcolors()
+        for heat in (None, np.zeros((20, 20)))
+    )
+    assert none == [(300 * 320, (255, 255, 255))] and len(flat) == 1
 
 
 def test_sizes_that_do_not_fit_are_errors():
@@ -173,15 +158,7 @@ def history(*correct: int) -> History:
     return History(epochs)
 
 
-def test_a_runs_curves_have_a_text_of_the_last_and_the_best_epoch():
-    shown = render_training.run_curves(history(5, 9, 8), epochs=12, name="r", title="Training")
-    assert shown.lines[0].startswith("Epoch 3 of 12: training loss 0.3333 accuracy 0.800 (8/10)")
-    assert "epoch 2, validation loss 0.7500 accuracy 0.800 (8/10)" in shown.lines[1]
-    assert "2, has a star" in shown.alt
-    assert pyplot.get_fignums() == []
-
-
-def test_the_star_stands_at_the_best_epoch(monkeypatch):
+def test_a_runs_curves_have_a_star_and_a_text_of_the_last_and_the_best_epoch(monkeypatch):
     figures, real = [], plots.curves
 
     def curves(*args, **options):
@@ -189,12 +166,13 @@ def test_the_star_stands_at_the_best_epoch(monkeypatch):
         return figures[-1]
 
     monkeypatch.setattr(plots, "curves", curves)
-    render_training.run_curves(history(5, 9, 8), epochs=12, name="r", title="Training")
+    shown = render_training.run_curves(history(5, 9, 8), epochs=12, name="r", title="Training")
+    assert shown.lines[0].startswith("Epoch 3 of 12: training loss 0.3333 accuracy 0.800 (8/10)")
+    assert "epoch 2, validation loss 0.7500 accuracy 0.800 (8/10)" in shown.lines[1]
+    assert "2, has a star" in shown.alt
+    assert pyplot.get_fignums() == []
     stars = [axes.lines[-1] for axes in figures[0].axes]
     assert [star.get_xydata().tolist() for star in stars] == [[[2, 0.75]], [[2, 0.8]]]
     assert {star.get_marker() for star in stars} == {"*"}
-
-
-def test_a_run_without_an_epoch_has_no_curves():
     with pytest.raises(ValueError, match="no epoch"):
         render_training.run_curves(History(), epochs=12, name="r", title="Training")

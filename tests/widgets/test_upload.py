@@ -13,11 +13,8 @@ def own(network, preset, raw):
     return widgets.own_image(network, preset, CLASSES, example=("example", raw[0][0]))
 
 
-def test_the_example_is_shown_first(own):
+def test_the_example_is_shown_first_and_an_image_gets_its_prediction(own, network, preset, raw):
     assert own.rendering.alt.startswith("example. The network predicts ")
-
-
-def test_an_image_gets_its_prediction(own, network, preset, raw):
     image = raw[2][0]
     own.receive("mine.png", canvas.png(image))
     chances = network.eval()(preset(image)[None]).softmax(1)[0]

@@ -54,9 +54,7 @@ class Classifier:
         return self.network.head
 
     def logits(self, images: Tensor, *, device: str | torch.device = "cpu") -> Tensor:
-        """Compute logits in evaluation mode, in float32 and without gradients.
-
-        Used in lesson 12.
+        """Compute logits in evaluation mode, in float32 and without gradients. Used in lesson 12.
 
         Args:
             images: (N, 3, H, W) float32, as `preset` makes them.
@@ -90,7 +88,7 @@ def build(weights: models.Weights, classes: Sequence[str]) -> Classifier:
     """
     names = model_file.check_class_names(classes)
     backbone = models.build_backbone(weights)
-    network = _join(backbone, _head(weights.arch, len(names)))
+    network = _join(weights.arch, backbone, len(names))
     return Classifier(weights.arch, names, weights.transforms(), network)
 
 
@@ -119,9 +117,7 @@ def save(classifier: Classifier, path: str | Path) -> Path:
 
 
 def load(path: str | Path) -> Classifier:
-    """Load a classifier that `save` wrote. Nothing in the file is run as code.
-
-    Used in lesson 12.
+    """Load a classifier that `save` wrote; no code in the file is run. Used in lesson 12.
 
     Returns:
         The classifier, in evaluation mode, on the CPU.
@@ -136,7 +132,9 @@ def load(path: str | Path) -> Classifier:
     try:
         with safe_open(path, framework="pt") as file:
             arch, classes, preset = model_file.read_metadata(path, file.metadata() or {})
-            network = _empty(arch, len(classes))
+            backbone, _ = models.split(models.build_on_meta(arch))
+            with torch.device("meta"):  # shapes without values
+                network = _join(arch, backbone, len(classes))
             model_file.check_tensors(path, file, network.state_dict(), classes)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
@@ -149,16 +147,7 @@ def load(path: str | Path) -> Classifier:
     return Classifier(arch, classes, preset, network.eval())
 
 
-def _head(arch: str, classes: int) -> nn.Sequential:
-    return nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(FEATURES[arch], classes))
-
-
-def _join(backbone: nn.Sequential, head: nn.Sequential) -> nn.Sequential:
+def _join(arch: str, backbone: nn.Sequential, classes: int) -> nn.Sequential:
+    """Return a network of a backbone and a new head."""
+    head = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(FEATURES[arch], classes))
     return nn.Sequential(OrderedDict(backbone=backbone, head=head))
-
-
-def _empty(arch: str, classes: int) -> nn.Sequential:
-    """Return the network on the meta device: shapes without values."""
-    backbone, _ = models.split(models.build_on_meta(arch))
-    with torch.device("meta"):
-        return _join(backbone, _head(arch, classes))

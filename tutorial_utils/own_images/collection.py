@@ -2,7 +2,7 @@
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,10 +98,7 @@ class Collection:
         return ImageList(self.root, self.classes, listed, transform, least_side)
 
     def name(self, index: int) -> str:
-        """Return an image's path within the folder, with slashes on every system.
-
-        Used in lesson 12.
-        """
+        """Return an image's path within the folder, with slashes. Used in lesson 12."""
         return self.files[index].relative_to(self.root).as_posix()
 
     def summary(self) -> str:
@@ -126,10 +123,7 @@ def describe_problems(problems: Iterable[data.Problem]) -> str:
     return shorten([f"{path.as_posix()} ({reason})" for path, reason in problems])
 
 
-def shorten(
-    texts: Iterable[str], *, separator: str = ", ", last: str = " and", limit: int = 3
-) -> str:
-    """Return the first few texts, and how many more there are."""
-    texts = list(texts)
-    more = len(texts) - limit
-    return separator.join(texts[:limit]) + (f"{last} {more} more" if more > 0 else "")
+def shorten(texts: Sequence[str], *, separator: str = ", ", last: str = " and") -> str:
+    """Return the first three texts, and how many more there are."""
+    more = len(texts) - 3
+    return separator.join(texts[:3]) + (f"{last} {more} more" if more > 0 else "")

@@ -72,14 +72,12 @@ def find(collection: Collection, *, distance: int = 6) -> Groups:
     white sheet, are compared by their colours instead. Groups are chained: two images may be in
     one group because a third is close to both.
 
-    The default was chosen by experiment. 99 photographs of the course were saved again at JPEG
-    quality 10 to 85, at a half and a third of the size, as a square, in grey, with other brightness
-    and contrast, blurred, and with 1% cropped off each side: of each kind 98 to 100% are within 6
-    bits of the original, 90 to 100% within 4. No two of the 397 different photographs are closer
-    than 12 bits, no two of as many synthetic images closer than 10. Of the 50 million pairs of Tiny
-    ImageNet's validation images none is within 6 bits, and 5 are at 8, which do not resemble each
-    other. Small images of one kind do: of scikit-learn's 1,797 digits, 6 bits chain 58 into
-    one group. Use a smaller distance for such images.
+    The default was chosen by experiment: of 99 photographs of the course, compressed, resized,
+    in grey, blurred, brighter or slightly cropped, 98 to 100% are within 6 bits of the original.
+    No two of the 397 photographs are closer than 12 bits, no two of as many synthetic images closer
+    than 10, and of the 50 million pairs of Tiny ImageNet's validation images none is within 6. Use
+    a smaller distance for small images of one kind: of scikit-learn's 1,797 digits, 6 bits chain 58
+    into one group.
 
     Args:
         collection: the images.

@@ -14,7 +14,6 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from torchvision.datasets.folder import IMG_EXTENSIONS
@@ -56,28 +55,27 @@ def read(folder: str | Path, *, quiet: bool = False) -> Collection:
             image that can be used, or the manifest is wrong.
     """
     root = as_path(folder)
-    listing = _list_files(root)
-    _check_classes(root, listing.entries)
-    entries = sorted(listing.entries, key=lambda entry: entry.path.as_posix())
-    hashes = _hash_all(root, entries, quiet)
-    usable = [(e, found) for e, found in zip(entries, hashes, strict=True) if _is_hash(found)]
-    problems = [
-        data.Problem(Path(_printable(entry.path)), reason)
-        for entry, reason in zip(entries, hashes, strict=True)
-        if not _is_hash(reason)
-    ]
-    _check_usable(root, entries, [entry for entry, _ in usable], problems)
-    classes = tuple(sorted({entry.label for entry, _ in usable}))
-    splits = tuple(entry.split for entry, _ in usable)
+    entries, odd = _list_files(root)
+    _check_classes(root, entries)
+    entries.sort(key=lambda entry: entry.path.as_posix())
+    usable, problems = {}, []
+    for entry, found in zip(entries, _hash_all(root, entries, quiet), strict=True):
+        if isinstance(found, ImageHash):
+            usable[entry] = found
+        else:
+            problems.append(data.Problem(Path(_printable(entry.path)), found))
+    _check_usable(root, entries, usable, problems)
+    classes = tuple(sorted({entry.label for entry in usable}))
+    splits = tuple(entry.split for entry in usable)
     collection = Collection(
         root,
-        files=tuple(root / entry.path for entry, _ in usable),
-        labels=tuple(classes.index(entry.label) for entry, _ in usable),
+        files=tuple(root / entry.path for entry in usable),
+        labels=tuple(classes.index(entry.label) for entry in usable),
         classes=classes,
         problems=tuple(problems),
-        odd=(*listing.odd, *_similar_names(classes)),
+        odd=(*odd, *_similar_names(classes)),
         given_split=None if None in splits else splits,
-        hashes=tuple(found for _, found in usable),
+        hashes=tuple(usable.values()),
     )
     if not quiet:
         print(collection.summary(), flush=True)
@@ -87,15 +85,8 @@ def read(folder: str | Path, *, quiet: bool = False) -> Collection:
 # Which files there are, and the class of each.
 
 
-@dataclass
-class _Listing:
-    """Files that should be images, and a line for each other file that is skipped."""
-
-    entries: list[Entry] = field(default_factory=list)
-    odd: list[str] = field(default_factory=list)
-
-
-def _list_files(root: Path) -> _Listing:
+def _list_files(root: Path) -> tuple[list[Entry], list[str]]:
+    """Return the files that should be images, and a line for each other file that is skipped."""
     if not root.exists():
         raise FileNotFoundError(f"there is no folder {root}; {EXPECTED}")
     if not root.is_dir():
@@ -105,55 +96,59 @@ def _list_files(root: Path) -> _Listing:
     if (root / manifest.NAME).is_file():
         return _list_manifest(root)
     folders = subfolders(root)
-    listing = _Listing()
     if not set(data.SPLITS) <= set(folders):
         _check_layout(root, folders)
-        _add_classes(root, Path(), None, listing)
-        return listing
-    for name in folders:
-        if name not in data.SPLITS:
-            listing.odd.append(f"{_printable(name)}/: only train and val are read")
+        return _list_classes(root, Path(), None)
+    unread = [name for name in folders if name not in data.SPLITS]
+    entries, odd = [], [f"{_printable(name)}/: only train and val are read" for name in unread]
     for split in data.SPLITS:
         if not subfolders(root / split):
             raise ValueError(f"{split} of {root} holds no class folders; {EXPECTED}")
         _check_nesting(root / split)
-        _add_classes(root, Path(split), split, listing)
-    return listing
+        listed, others = _list_classes(root, Path(split), split)
+        entries += listed
+        odd += others
+    return entries, odd
 
 
-def _list_manifest(root: Path) -> _Listing:
-    """List the images that the manifest names, and those that it does not name."""
+def _list_manifest(root: Path) -> tuple[list[Entry], list[str]]:
+    """Return the images that the manifest names, and a line for those that it does not name."""
     entries = manifest.read(root)
     named = {entry.path for entry in entries}
     others = [
         _printable(path) for path in sorted(walk(root)) if is_image_name(path) and path not in named
     ]
-    odd = [f"{shorten(others)}: not named in {manifest.NAME}"] if others else []
-    return _Listing(entries, odd)
+    return entries, [f"{shorten(others)}: not named in {manifest.NAME}"] if others else []
 
 
-def _add_classes(root: Path, base: Path, split: str | None, listing: _Listing) -> None:
-    """Add the files in the class folders of `root / base` to the listing."""
-    labels: set[str] = set()
+def _list_classes(root: Path, base: Path, split: str | None) -> tuple[list[Entry], list[str]]:
+    """Return the same as `_list_files` for the class folders of `root / base`."""
+    entries, odd, labels = [], [], set()
     for name in subfolders(root / base):
-        label = _class_name(name)
+        if _printable(name) != name:
+            raise ValueError(
+                f"the name of the folder {_printable(name)!r} is not Unicode: rename it"
+            )
+        label = unicodedata.normalize("NFC", name)
         if label in labels:
             raise ValueError(
                 f"two folders of {root / base} are both named {label!r}, written in different "
                 f"Unicode forms: put their images into one"
             )
         labels.add(label)
-        _add_class(root, base / name, label, split, listing)
-    for name in visible(root / base):
-        if (root / base / name).is_file():
-            listing.odd.append(f"{_printable(base / name)}: not in the folder of a class")
+        images, others = _list_class(root, base / name)
+        entries += [Entry(path, label, split) for path in images]
+        odd += others
+    loose = [base / name for name in visible(root / base) if (root / base / name).is_file()]
+    return entries, odd + [f"{_printable(path)}: not in the folder of a class" for path in loose]
 
 
-def _add_class(root: Path, base: Path, label: str, split: str | None, listing: _Listing) -> None:
-    """Add the files below one class folder, `root / base`, to the listing."""
+def _list_class(root: Path, base: Path) -> tuple[list[Path], list[str]]:
+    """Return the images below one class folder, and a line for each other file."""
+    odd = []
 
     def report(path: Path, reason: str) -> None:
-        listing.odd.append(f"{_printable(base / path)}/: {reason}")
+        odd.append(f"{_printable(base / path)}/: {reason}")
 
     files = [base / path for path in sorted(walk(root / base, report=report))]
     others = [path for path in files if not is_image_name(path)]
@@ -164,19 +159,12 @@ def _add_class(root: Path, base: Path, label: str, split: str | None, listing: _
             f"the class folder {base.as_posix()} of {root} holds no image{but}: put some into it "
             f"({', '.join(IMG_EXTENSIONS)}), or remove it"
         )
-    listing.entries.extend(Entry(path, label, split) for path in files if is_image_name(path))
-    listing.odd.extend(f"{_printable(path)}: {_kind(path)} are not read" for path in others)
+    odd += [f"{_printable(path)}: {_kind(path)} are not read" for path in others]
+    return [path for path in files if is_image_name(path)], odd
 
 
 def _kind(path: Path) -> str:
     return f"{_printable(path.suffix)} files" if path.suffix else "files without an ending"
-
-
-def _class_name(folder: str) -> str:
-    """Return the class name that a folder's name gives, in Unicode's composed form."""
-    if _printable(folder) != folder:
-        raise ValueError(f"the name of the folder {_printable(folder)!r} is not Unicode: rename it")
-    return unicodedata.normalize("NFC", folder)
 
 
 def _printable(path: str | Path) -> str:
@@ -249,7 +237,7 @@ def _check_classes(root: Path, entries: list[Entry]) -> None:
 
 
 def _check_usable(
-    root: Path, entries: list[Entry], usable: list[Entry], problems: list[data.Problem]
+    root: Path, entries: list[Entry], usable: Iterable[Entry], problems: list[data.Problem]
 ) -> None:
     """Check that every class, on every side of a given split, has an image that can be used."""
     left = {(entry.label, entry.split) for entry in usable}
@@ -276,10 +264,6 @@ def _similar_names(classes: Iterable[str]) -> list[str]:
 
 
 # Opening the images.
-
-
-def _is_hash(found: ImageHash | str) -> bool:
-    return isinstance(found, ImageHash)
 
 
 def _hash_all(root: Path, entries: list[Entry], quiet: bool) -> list[ImageHash | str]:

@@ -60,11 +60,21 @@ def read(root: Path) -> list[Entry]:
 
 def _rows(root: Path) -> list[tuple[int, dict[str, str]]]:
     """Return the rows, each with its line number."""
-    reader = csv.reader(io.StringIO(_text(root), newline=""), strict=True)
-    rows = []
+    try:
+        text = (root / NAME).read_text(encoding="utf-8-sig")  # spreadsheets may write a BOM
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{NAME} is not UTF-8 (byte {error.start}): save it as CSV, UTF-8"
+        ) from None
+    reader, rows = csv.reader(io.StringIO(text, newline=""), strict=True), []
     try:
         header = [name.strip().lower() for name in next(reader, [])]
-        _check_header(header)
+        if header.count("file") != 1 or header.count("class") != 1:
+            raise ValueError(
+                f"the first line of {NAME} must name the columns file and class once each, and "
+                f"split if there is one, with commas between: file,class. It is "
+                f"{','.join(header)!r}"
+            )
         for fields in filter(any, reader):
             if len(fields) != len(header):
                 raise ValueError(
@@ -79,23 +89,6 @@ def _rows(root: Path) -> list[tuple[int, dict[str, str]]]:
     if not rows:
         raise ValueError(f"{NAME} names no file: write one line per image under the header")
     return rows
-
-
-def _text(root: Path) -> str:
-    try:
-        return (root / NAME).read_text(encoding="utf-8-sig")  # spreadsheets may write a BOM
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{NAME} is not UTF-8 (byte {error.start}): save it as CSV, UTF-8"
-        ) from None
-
-
-def _check_header(header: list[str]) -> None:
-    if header.count("file") != 1 or header.count("class") != 1:
-        raise ValueError(
-            f"the first line of {NAME} must name the columns file and class once each, and split "
-            f"if there is one, with commas between: file,class. It is {','.join(header)!r}"
-        )
 
 
 def _path_inside(root: Path, file: str, line: str) -> Path:

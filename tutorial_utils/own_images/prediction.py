@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from tutorial_utils import data, models
@@ -95,17 +94,12 @@ def _prepare(preset: models.Preset, path: Path) -> Tensor | str:
     try:
         with warnings.catch_warnings(action="ignore"):  # the reason says what matters
             image = data.open_image(path)
-            return _too_long(preset, image) or preset(image)
+            short, long = sorted(image.size)
+            # Resizing keeps the proportions: it would need too much memory.
+            if long * preset.resize_size[0] ** 2 > short * image_files.MAX_PIXELS:
+                return f"{image.width} x {image.height} pixels, too long and narrow"
+            return preset(image)
     except FileNotFoundError:
         return "there is no such file"
     except (OSError, ValueError) as error:
         return image_files.reason(error.__cause__ or error)
-
-
-def _too_long(preset: models.Preset, image: Image.Image) -> str | None:
-    """Return a reason if resizing, which keeps the proportions, would need too much memory."""
-    width, height = image.size
-    short, long = sorted(image.size)
-    if long * preset.resize_size[0] ** 2 > short * image_files.MAX_PIXELS:
-        return f"{width} x {height} pixels, too long and narrow"
-    return None

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tutorial_utils import data
 from tutorial_utils._support.arguments import check_whole
 from tutorial_utils.own_images import duplicates
 from tutorial_utils.own_images.collection import Collection
@@ -81,25 +80,16 @@ def split(
     check_whole("val_percent", val_percent, 1, 99)
     check_whole("seed", seed, 0, 2**32 - 1)
     groups = duplicates.find(collection, distance=distance)
-    if collection.given_split is not None:
-        return _given(collection, groups)
-    units = _units(collection, groups, int(seed))
-    _check_units(collection, units, distance)
-    val = _choose_val(units, collection.labels, int(val_percent))
+    crossing = ()
+    if sides := collection.given_split:
+        val = {i for i, side in enumerate(sides) if side == "val"}
+        crossing = tuple(group for group in groups if len({sides[i] for i in group}) > 1)
+    else:
+        units = _units(collection, groups, int(seed))
+        _check_units(collection, units, distance)
+        val = _choose_val(units, collection.labels, int(val_percent))
     train = tuple(i for i in range(len(collection.files)) if i not in val)
-    found = Split(collection, train, tuple(sorted(val)), groups)
-    _check_sides(found)
-    return found
-
-
-def _given(collection: Collection, groups: Groups) -> Split:
-    """Return the split that the folder came with."""
-    sides = collection.given_split
-    train, val = (
-        tuple(i for i, side in enumerate(sides) if side == wanted) for wanted in data.SPLITS
-    )
-    crossing = tuple(group for group in groups if len({sides[i] for i in group}) > 1)
-    found = Split(collection, train, val, groups, crossing)
+    found = Split(collection, train, tuple(sorted(val)), groups, crossing)
     _check_sides(found)
     return found
 
@@ -173,12 +163,8 @@ def _nearest_val(
 
     Solved as an integer program: every class has an image on both sides, the sum of the
     differences from the target is the smallest possible, and the fewest units change sides.
-
-    Args:
-        units: what stays together.
-        labels: of all images.
-        target: for each label, how many images should be for validation.
-        val: a first choice, which is returned if no split has every class on both sides.
+    `target` has the wanted number for each label; `val`, a first choice, is returned if no split
+    has every class on both sides.
     """
     from scipy.optimize import Bounds, LinearConstraint, milp
 

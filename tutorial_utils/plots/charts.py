@@ -11,9 +11,7 @@ from tutorial_utils.plots.style import BLUE, series_style, single_axes
 
 
 def class_balance(counts: Mapping[str, Mapping[str, int]]) -> Figure:
-    """Draw the number of images of each class in each split as bars.
-
-    Used in lesson 01.
+    """Draw the number of images of each class in each split as bars. Used in lesson 01.
 
     Args:
         counts: {split: {class: number}}.
@@ -33,9 +31,7 @@ def class_balance(counts: Mapping[str, Mapping[str, int]]) -> Figure:
 
 
 def image_sizes(sizes: Mapping[str, Sequence[tuple[int, int]]]) -> Figure:
-    """Draw the width and height of every image as a point.
-
-    Used in lesson 01.
+    """Draw the width and height of every image as a point. Used in lesson 01.
 
     Args:
         sizes: {class: [(width, height) in pixels, ...]}.
@@ -55,9 +51,7 @@ def image_sizes(sizes: Mapping[str, Sequence[tuple[int, int]]]) -> Figure:
 def bars(
     values: Mapping[str, float], *, title: str, label: str, unit: str = "", log: bool = False
 ) -> Figure:
-    """Draw named numbers as horizontal bars, the first on top.
-
-    Used in lessons 03 and 09.
+    """Draw named numbers as horizontal bars, the first on top. Used in lessons 03 and 09.
 
     Args:
         values: {name: number}.
@@ -129,7 +123,14 @@ def scatter(
         ValueError: if there is no panel, or the numbers do not match.
     """
     labels, ringed = np.asarray(labels), np.asarray([] if marked is None else marked, bool)
-    _check_points(panels, labels, classes)
+    for name, points in panels.items():
+        if tuple(np.shape(points)) != (len(labels), 2):
+            raise ValueError(
+                f"each panel of scatter must have the shape ({len(labels)}, 2), a point for each "
+                f"label; {name!r} has {tuple(np.shape(points))}"
+            )
+    if not panels or labels.max() >= len(classes):
+        raise ValueError(f"scatter needs a panel, and a name for each class, got {list(classes)}")
     figure = Figure(figsize=(4.4 * len(panels), 4.2), layout="constrained")
     kind = f"{method} axis (no unit)".strip()
     for axes, (name, points) in zip(
@@ -148,19 +149,6 @@ def scatter(
     figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=9)
     figure.suptitle(title)
     return figure
-
-
-def _check_points(
-    panels: Mapping[str, Tensor | np.ndarray], labels: np.ndarray, classes: Sequence[str]
-) -> None:
-    for name, points in panels.items():
-        if tuple(np.shape(points)) != (len(labels), 2):
-            raise ValueError(
-                f"each panel of scatter must have the shape ({len(labels)}, 2), a point for each "
-                f"label; {name!r} has {tuple(np.shape(points))}"
-            )
-    if not panels or labels.max() >= len(classes):
-        raise ValueError(f"scatter needs a panel, and a name for each class, got {list(classes)}")
 
 
 def _short(value: float) -> str:

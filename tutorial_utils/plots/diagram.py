@@ -45,9 +45,7 @@ def architecture(table: pandas.DataFrame, *, title: str) -> Figure:
     Height and depth of a box are its pixels, its width is its channels, both on linear scales.
     Dense layers have no pixels: the height of their bars is the number of their neurons, on a
     scale of its own. Layers that change no shape (activations, dropout, a pooling to the size that
-    is there already) have no box.
-
-    Used in lessons 02 and 03.
+    is there already) have no box. Used in lessons 02 and 03.
 
     Args:
         table: what `layers.layer_table` returns.

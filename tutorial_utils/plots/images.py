@@ -67,7 +67,10 @@ def contact_sheet(
     figure = Figure(figsize=(columns * inches, rows * height + 0.4), layout="constrained")
     for i, image in enumerate(images):
         axes = figure.add_subplot(rows, columns, i + 1)
-        axes.imshow(_thumbnail(image))
+        if isinstance(image, Image.Image) and max(image.size) > THUMBNAIL:
+            image = image.copy()
+            image.thumbnail((THUMBNAIL, THUMBNAIL))
+        axes.imshow(image)
         axes.set_axis_off()
         if captions is not None:
             axes.set_title(captions[i], fontsize=8)
@@ -173,13 +176,6 @@ def image_rows(
             axes.set_title(f"{head}{captions[i][j]}", fontsize=8)
     figure.suptitle(title)
     return figure
-
-
-def _thumbnail(image: Image.Image | np.ndarray) -> Image.Image | np.ndarray:
-    if isinstance(image, Image.Image) and max(image.size) > THUMBNAIL:
-        image = image.copy()
-        image.thumbnail((THUMBNAIL, THUMBNAIL))
-    return image
 
 
 def _check_overlay(

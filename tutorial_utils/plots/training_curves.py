@@ -74,9 +74,7 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], *, title: str) -> Figu
 
 
 def comparison(rows: Sequence[Mapping], *, title: str) -> Figure:
-    """Draw accuracies with their intervals, one row each.
-
-    Used in lessons 00, 08 and 12.
+    """Draw accuracies with their intervals, one row each. Used in lessons 00, 08 and 12.
 
     Args:
         rows: dicts with `name`, `accuracy`, and `low` and `high` where there is an interval.
@@ -101,9 +99,7 @@ def comparison(rows: Sequence[Mapping], *, title: str) -> Figure:
 
 
 def data_efficiency(rows: Sequence[Mapping], *, title: str) -> Figure:
-    """Draw accuracy against the number of training images, a line for each name.
-
-    Used in lesson 10.
+    """Draw accuracy against the number of training images, a line for each name. Used in lesson 10.
 
     Args:
         rows: dicts with `name` (of the line), `images` (trained on), `accuracy`, and `low` and

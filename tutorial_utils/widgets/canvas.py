@@ -39,33 +39,26 @@ class Sheet:
         self._draw = ImageDraw.Draw(self.image)
 
     def text(
-        self,
-        x: float,
-        y: float,
-        words: str,
-        *,
-        size: float = TEXT_SIZE,
-        colour: str = "black",
-        anchor: str = "la",
+        self, x: float, y: float, words: str, *, size: float = TEXT_SIZE, anchor: str = "la"
     ) -> None:
         """Write words; `anchor` is Pillow's, "la" for left and top, "mm" for the middle."""
         corner = (_pixels(x), _pixels(y))
-        self._draw.text(corner, words, fill=colour, font=_font(size), anchor=anchor)
+        self._draw.text(corner, words, fill="black", font=_font(size), anchor=anchor)
 
     def box(
-        self,
-        left: float,
-        top: float,
-        right: float,
-        bottom: float,
-        *,
-        fill: str | None = None,
-        line: str | None = None,
-        width: float = 1,
+        self, *sides: float, fill: str | None = None, line: str | None = None, width: float = 1
     ) -> None:
-        """Draw a rectangle, filled, outlined or both; one without area is left out."""
-        corners = (_pixels(left), _pixels(top), _pixels(right) - 1, _pixels(bottom) - 1)
-        if corners[2] >= corners[0] and corners[3] >= corners[1]:
+        """Draw a rectangle, filled, outlined or both; one without area is left out.
+
+        Args:
+            sides: left, top, right and bottom.
+            fill: colour inside; None for none.
+            line: colour of the outline; None for none.
+            width: of the outline.
+        """
+        left, top, right, bottom = map(_pixels, sides)
+        if right > left and bottom > top:
+            corners = (left, top, right - 1, bottom - 1)
             self._draw.rectangle(corners, fill=fill, outline=line, width=max(1, _pixels(width)))
 
     def line(self, *points: tuple[float, float], colour: str, width: float = 1) -> None:
@@ -82,37 +75,26 @@ class Sheet:
 
     def hatch(self, left: float, top: float, right: float, bottom: float, colour: str) -> None:
         """Draw slanting lines into a rectangle, to mark it by more than a colour."""
-        wide, tall = _pixels(right) - _pixels(left), _pixels(bottom) - _pixels(top)
-        if wide < 1 or tall < 1:
-            return
-        across, down = np.meshgrid(np.arange(wide), np.arange(tall))
-        mask = ((across + down) % _pixels(6) < max(1, _pixels(1))).astype(np.uint8) * 255
-        self.image.paste(colour, (_pixels(left), _pixels(top)), Image.fromarray(mask))
+        left, top, right, bottom = map(_pixels, (left, top, right, bottom))
+        if right > left and bottom > top:
+            across, down = np.meshgrid(np.arange(right - left), np.arange(bottom - top))
+            mask = ((across + down) % _pixels(6) < max(1, _pixels(1))).astype(np.uint8) * 255
+            self.image.paste(colour, (left, top), Image.fromarray(mask))
 
     def paste(
-        self,
-        image: Image.Image | np.ndarray,
-        left: float,
-        top: float,
-        width: float,
-        height: float,
-        *,
-        smooth: bool = True,
+        self, image: Image.Image | np.ndarray, *rectangle: float, smooth: bool = True
     ) -> None:
         """Put an image into a rectangle, stretched to fill it.
 
         Args:
             image: PIL, or an array (H, W, 3) or (H, W) of float in [0, 1].
-            left: of the rectangle, in points.
-            top: of the rectangle, in points.
-            width: of the rectangle, in points.
-            height: of the rectangle, in points.
+            rectangle: left, top, width and height.
             smooth: False shows single pixels as squares, for filters and feature maps.
         """
         resampling = Image.Resampling.BILINEAR if smooth else Image.Resampling.NEAREST
-        size = (max(1, _pixels(width)), max(1, _pixels(height)))
-        resized = as_image(image).resize(size, resampling)
-        self.image.paste(resized, (_pixels(left), _pixels(top)))
+        left, top, width, height = map(_pixels, rectangle)
+        resized = as_image(image).resize((max(1, width), max(1, height)), resampling)
+        self.image.paste(resized, (left, top))
 
 
 class Rendering(NamedTuple):
@@ -129,12 +111,7 @@ class Rendering(NamedTuple):
     lines: tuple[str, ...]
 
     def html(self, *, tight: bool = False) -> str:
-        """Return the image, with its alternative text, and the lines under it.
-
-        Args:
-            tight: reduce the image to 192 colours and compress it well, which takes longer: for
-                one that is stored in a notebook.
-        """
+        """Return the image with its alternative text, and the lines under it; see `png`."""
         coded = base64.b64encode(png(self.image, tight=tight)).decode()
         wide = round(self.image.width / SCALE)
         image = (
@@ -157,7 +134,7 @@ def as_image(image: Image.Image | np.ndarray) -> Image.Image:
 
 
 def png(image: Image.Image, *, tight: bool = False) -> bytes:
-    """Return an image as a PNG file, compressed quickly; or tightly, with 192 colours."""
+    """Return an image as PNG, compressed quickly; or tightly, in 192 colours, to be stored."""
     file = io.BytesIO()
     if tight:
         image = image.quantize(192, dither=Image.Dither.NONE)

@@ -43,12 +43,6 @@ def dropdown(label: str, options: Sequence[tuple[str, Any]], value: Any) -> ipyw
     return labelled(ipywidgets.Dropdown, label, options=options, value=value)
 
 
-def flow(controls: Sequence[ipywidgets.Widget]) -> ipywidgets.Box:
-    """Return a box with controls side by side, in as many rows as they need."""
-    layout = ipywidgets.Layout(display="flex", flex_flow="row wrap", max_width="760px")
-    return ipywidgets.Box(list(controls), layout=layout)
-
-
 class DropZone(anywidget.AnyWidget):
     """A zone to drop one image on, or to choose one by click, Enter or Space.
 

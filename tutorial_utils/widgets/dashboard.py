@@ -26,14 +26,7 @@ class Dashboard(InteractiveFigure):
     torch's generators are shared by all threads: random numbers that other cells draw during the
     run are not reproducible.
 
-    Args:
-        build: returns the network to train, for every run.
-        fit: called as `fit(network, checkpoint=, resume=, on_epoch=, stop=)`.
-        batches: of an epoch.
-        epochs: of a run.
-        checkpoint: folder for the runs' checkpoints; None for none.
-        history: of an earlier run, shown before the first.
-        name: of the run, in the legend.
+    The arguments are those of `training_dashboard`.
 
     Attributes:
         history: of the run at work or the last one; before the first, the one given.
@@ -43,23 +36,24 @@ class Dashboard(InteractiveFigure):
     def __init__(
         self,
         build: Callable[[], nn.Module],
-        fit: Callable[..., History],
-        batches: int,
+        train: DataLoader,
         *,
-        epochs: int,
-        checkpoint: Path | None,
         history: History,
+        epochs: int,
         name: str,
+        checkpoint: str | Path | None,
+        **options: Any,
     ):
         self.network: nn.Module | None = None
         self.history = history
-        self._build, self._fit, self._batches, self._name = build, fit, batches, name
-        self._epochs, self._checkpoint = epochs, checkpoint
+        self._build, self._train, self._batches, self._name = build, train, len(train), name
+        self._epochs, self._options = epochs, {"quiet": True, "progress": False} | options
+        self._checkpoint = None if checkpoint is None else as_path(checkpoint)
         self._stop, self._thread = threading.Event(), None
         self._folder: Path | None = None  # of the run's checkpoint
         self.start_button = ipywidgets.Button(description="Start", button_style="primary")
         self.stop_button = ipywidgets.Button(description="Stop", disabled=True)
-        self.bar = labelled(ipywidgets.IntProgress, "progress", max=epochs * batches)
+        self.bar = labelled(ipywidgets.IntProgress, "progress", max=epochs * len(train))
         buttons = ipywidgets.HBox([self.start_button, self.stop_button, self.bar])
         super().__init__("Training", [buttons])
         self.start_button.on_click(self.start)
@@ -98,10 +92,19 @@ class Dashboard(InteractiveFigure):
         try:
             self.show_message("Starting.")
             if self._checkpoint is not None and not resume:
-                self._folder = _unused(self._checkpoint)
+                runs = (self._checkpoint / f"run-{n}" for n in itertools.count(1))
+                self._folder = next(run for run in runs if not run.exists())
             self.network = self._build()
-            watch = {"on_epoch": self._on_epoch, "stop": self._on_batch}
-            self.history = self._fit(self.network, checkpoint=self._folder, resume=resume, **watch)
+            self.history = training.fit(
+                self.network,
+                self._train,
+                epochs=self._epochs,
+                checkpoint=self._folder,
+                resume=resume,
+                on_epoch=self._on_epoch,
+                stop=self._on_batch,
+                **self._options,
+            )
             self._on_end()
         except Exception as error:
             self.show_error(error)
@@ -164,20 +167,8 @@ def training_dashboard(
             there, and a stopped run can be resumed. None: a stopped run starts again.
         options: the others of `training.fit`, e.g. lr, seed, device.
     """
-    folder = None if checkpoint is None else as_path(checkpoint)
-
-    def fit(network: nn.Module, **watch: Any) -> History:
-        fixed = {"epochs": epochs, "quiet": True, "progress": False}
-        return training.fit(network, train, val=val, **fixed, **watch, **options)
-
-    return Dashboard(
-        build, fit, len(train), epochs=epochs, checkpoint=folder, history=history, name=name
-    )
-
-
-def _unused(folder: Path) -> Path:
-    """Return the path of the first `run-1`, `run-2`, ... that does not exist in a folder."""
-    return next(run for n in itertools.count(1) if not (run := folder / f"run-{n}").exists())
+    run = {"history": history, "epochs": epochs, "name": name, "checkpoint": checkpoint}
+    return Dashboard(build, train, val=val, **run, **options)
 
 
 def _format(duration_s: float) -> str:

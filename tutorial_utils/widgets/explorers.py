@@ -1,12 +1,11 @@
 """Explorers: sliders and lists around the functions of `render_layers` and `render_training`."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import ipywidgets
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -38,21 +37,18 @@ def layer_explorer(
         preset: of the weights, `weights.transforms()`.
         count: how many images to choose from, spread over the data set.
     """
-    images = _spread(len(dataset), count)
-    traces: dict[int, tracing.Trace] = {}
 
+    @cache
     def traced(image: int) -> tracing.Trace:
-        if image not in traces:
-            traces[image] = tracing.trace(network, dataset[image][0], preset)
-        return traces[image]
+        return tracing.trace(network, dataset[image][0], preset)
 
     def render(image: int, layer: str) -> Rendering:
         return render_layers.traced_layer(traced(image), layer)
 
-    names = list(traced(images[0]).outputs)
+    names = list(traced(0).outputs)
     controls = {
         "layer": labelled(ipywidgets.SelectionSlider, "layer", options=names, value=names[0]),
-        "image": _image_list(images),
+        "image": _image_list(dataset, count),
     }
     return Explorer("Layer explorer", controls, render)
 
@@ -101,16 +97,14 @@ def freeze_slider(costs: "pandas.DataFrame", *, frozen: int = 0) -> Explorer:
 
 
 def augmentation_playground(dataset: Dataset, preset: Preset) -> Explorer:
-    """Return sliders over the strength of each random change of an image.
-
-    Used in lesson 01.
+    """Return sliders over the strength of each random change of an image. Used in lesson 01.
 
     Args:
         dataset: gives pairs of a PIL image and a label.
         preset: of the weights, `weights.transforms()`.
     """
     controls = {
-        "image": _image_list(_spread(len(dataset), 6)),
+        "image": _image_list(dataset, 6),
         "least_area": fraction_slider("least area", 0.5, 0.05),
         "flip": fraction_slider("mirrored", 0.5),
         "brightness": fraction_slider("brightness", 0.2),
@@ -118,12 +112,10 @@ def augmentation_playground(dataset: Dataset, preset: Preset) -> Explorer:
         "saturation": fraction_slider("saturation", 0.2),
         "seed": whole_slider("seed", 0, 0, 99),
     }
-    opened: dict[int, Image.Image] = {}
+    opened = cache(lambda image: dataset[image][0])
 
     def render(image: int, **strengths: float) -> Rendering:
-        if image not in opened:
-            opened[image] = dataset[image][0]
-        return render_training.augmentation(opened[image], preset, **strengths)
+        return render_training.augmentation(opened(image), preset, **strengths)
 
     return Explorer("Augmentation", controls, render)
 
@@ -135,9 +127,7 @@ def mistake_browser(
     preset: Preset,
     classes: Sequence[str],
 ) -> Explorer:
-    """Return a browser of predictions, those of the highest loss first.
-
-    Used in lesson 07.
+    """Return a browser of predictions, those of the highest loss first. Used in lesson 07.
 
     Args:
         network: maps (N, 3, H, W) to logits (N, K): the one that made the predictions.
@@ -160,7 +150,14 @@ def mistake_browser(
         "number": whole_slider("image number", 1, 1, 1),
     }
     controls["number"].continuous_update = False  # each image takes a pass of the network
-    rendered: dict[int, Rendering] = {}
+
+    @cache
+    def rendered(index: int) -> Rendering:
+        tensor, truth = dataset[index]
+        predicted = classes[int(predictions.predicted[index])]
+        title = f"Loss {predictions.losses[index]:.3f}: {classes[truth]}, predicted as {predicted}"
+        chances, known = predictions.probabilities[index], {"truth": truth, "title": title}
+        return explained(network, tensor, chances, preset, classes, **known)
 
     def render(outcome: str, label: int, number: int) -> Rendering:
         found = _select(predictions, outcome, label)
@@ -168,15 +165,7 @@ def mistake_browser(
             raise ValueError("There is no such image: choose other predictions or another class.")
         controls["number"].max = len(found)
         number = min(number, len(found))
-        index = found[number - 1]
-        if index not in rendered:
-            tensor, truth = dataset[index]
-            said = classes[int(predictions.predicted[index])]
-            title = f"Loss {predictions.losses[index]:.3f}: {classes[truth]}, predicted as {said}"
-            chances = predictions.probabilities[index]
-            known = {"truth": truth, "title": title}
-            rendered[index] = explained(network, tensor, chances, preset, classes, **known)
-        one = rendered[index]
+        one = rendered(found[number - 1])
         count = f"Image {number} of {len(found)}, the highest loss first."
         return one._replace(lines=(count, *one.lines))
 
@@ -197,12 +186,8 @@ def explained(
 
     Args:
         network: the one that made the prediction.
-        image: (3, H, W), normalised by the preset.
-        probabilities: (K,).
-        preset: of the weights, `weights.transforms()`.
-        classes: the K names.
-        truth: the true class, if it is known.
-        title: above the image.
+        image: (3, H, W), normalised by `preset`.
+        probabilities: (K,); see `render_training.prediction`, also for the others.
     """
     batch = image[None]  # (1, 3, H, W)
     heat = attribution.grad_cam(network, batch, int(probabilities.argmax()))[0].numpy()
@@ -213,13 +198,7 @@ def explained(
 
 
 def _select(predictions: Predictions, outcome: str, label: int) -> list[int]:
-    """Return the indices of predictions with an outcome and a true class, by falling loss.
-
-    Args:
-        predictions: to choose from.
-        outcome: one of `OUTCOMES`.
-        label: the true class; -1 for all.
-    """
+    """Return the indices of predictions with an outcome and a true class, -1 for all, by loss."""
     chosen = torch.ones(len(predictions), dtype=torch.bool)
     if outcome != ALL:
         chosen &= predictions.correct == (outcome == "correct")
@@ -229,12 +208,8 @@ def _select(predictions: Predictions, outcome: str, label: int) -> list[int]:
     return order[chosen[order]].tolist()
 
 
-def _spread(length: int, count: int) -> list[int]:
-    """Return `count` indices, spread evenly over a data set; all of a small one."""
-    count = min(count, length)
-    return [k * length // count for k in range(count)]
-
-
-def _image_list(indices: Sequence[int]) -> ipywidgets.Dropdown:
-    options = [(f"number {index + 1}", index) for index in indices]
-    return dropdown("image", options, indices[0])
+def _image_list(dataset: Dataset, count: int) -> ipywidgets.Dropdown:
+    """Return a list of `count` images, spread evenly over a data set; all of a small one."""
+    count = min(count, len(dataset))
+    indices = [k * len(dataset) // count for k in range(count)]
+    return dropdown("image", [(f"number {index + 1}", index) for index in indices], indices[0])

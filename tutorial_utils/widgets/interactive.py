@@ -15,7 +15,7 @@ from IPython.display import display
 from tutorial_utils import lesson
 from tutorial_utils.plots import RED
 from tutorial_utils.widgets.canvas import Rendering
-from tutorial_utils.widgets.controls import Labels, flow
+from tutorial_utils.widgets.controls import Labels
 
 EXPECTED = (ValueError, OSError)  # errors whose text is enough; others are shown with a traceback
 
@@ -80,12 +80,10 @@ class Explorer(InteractiveFigure):
     """
 
     def __init__(
-        self,
-        title: str,
-        controls: dict[str, ipywidgets.Widget],
-        render: Callable[..., Rendering],
+        self, title: str, controls: dict[str, ipywidgets.Widget], render: Callable[..., Rendering]
     ):
-        super().__init__(title, [flow(list(controls.values()))])
+        layout = ipywidgets.Layout(display="flex", flex_flow="row wrap", max_width="760px")
+        super().__init__(title, [ipywidgets.Box(list(controls.values()), layout=layout)])
         self.controls, self._render, self._busy = controls, render, False
         for control in controls.values():
             control.observe(self.refresh, "value")

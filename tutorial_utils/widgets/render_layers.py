@@ -63,9 +63,11 @@ def output_size(size: int, kernel: int, stride: int, padding: int, window: int =
     sheet = Sheet(620, 330)
     _draw_input(sheet, size, padding, kernel, (top, left), rest)
     _draw_output(sheet, out, row, column)
+    pixels = "1 pixel is" if rest == 1 else f"{rest} pixels are"
+    left_over = f"{pixels} left over at the right and at the bottom, where no whole step fits."
     lines = (
         f"⌊({size} + 2·{padding} − {kernel}) / {stride}⌋ + 1 = ⌊{steps:.4g}⌋ + 1 = {out}",
-        f"Output: {out}×{out} values. {_left_over(rest)}",
+        f"Output: {out}×{out} values. {left_over if rest else 'No pixel is left over.'}",
         f"Window {window} of {out * out} covers rows {top + 1} to {top + kernel} and "
         f"columns {left + 1} to {left + kernel} of the padded image, and gives the "
         f"output's value in row {row + 1}, column {column + 1}.",
@@ -76,13 +78,6 @@ def output_size(size: int, kernel: int, stride: int, padding: int, window: int =
         f"value marked in row {row + 1}, column {column + 1}."
     )
     return Rendering(sheet.image, alt, lines)
-
-
-def _left_over(rest: int) -> str:
-    if rest == 0:
-        return "No pixel is left over."
-    pixels = "1 pixel is" if rest == 1 else f"{rest} pixels are"
-    return f"{pixels} left over at the right and at the bottom, where no whole step fits."
 
 
 def _draw_input(
@@ -152,18 +147,12 @@ def traced_layer(trace: Trace, name: str) -> Rendering:
         tiles = list(plots.scaled_filters(trace.filters[:FILTERS]))
         _draw_tiles(sheet, 270, "its filters", tiles, 235, 8)
         left, room, columns = 525, 225, 4
+    title = f"its {len(output.maps)} strongest maps" if output.shape[0] > MAPS else "its maps"
     if output.strongest is None:
-        room, columns = 235, 1
-    title = _maps_title(output)
+        room, columns, title = 235, 1, f"its {output.shape[0]:,} values, row by row"
     _draw_tiles(sheet, left, title, [_stretched(one) for one in output.maps], room, columns)
     alt = f"The architecture with {name} marked, the image, and what the layer gave for it."
     return Rendering(sheet.image, alt, _describe(row, output))
-
-
-def _maps_title(output: Output) -> str:
-    if output.strongest is None:
-        return f"its {output.shape[0]:,} values, row by row"
-    return f"its {len(output.maps)} strongest maps" if output.shape[0] > MAPS else "its maps"
 
 
 def _describe(row: "pandas.Series", output: Output) -> tuple[str, str]:
@@ -217,22 +206,14 @@ def _draw_image(sheet: Sheet, trace: Trace, row: "pandas.Series", output: Output
         (low * side / pixels, max(high * side / pixels, low * side / pixels + 5))
         for low, high in spans
     )
-    for inset, colour, width in ((0, "black", 4), (1, ORANGE, 2)):
-        corners = (left + x0 + inset, top + y0 + inset, left + x1 - inset, top + y1 - inset)
-        sheet.box(*corners, line=colour, width=width)
+    sheet.box(left + x0, top + y0, left + x1, top + y1, line="black", width=4)
+    sheet.box(left + x0 + 1, top + y0 + 1, left + x1 - 1, top + y1 - 1, line=ORANGE, width=2)
 
 
 def _receptive_span(
     table: "pandas.DataFrame", row: "pandas.Series", index: int, pixels: int
 ) -> tuple[float, float]:
-    """Return the pixels, first and end, that a layer's value at `index` sees along one side.
-
-    Args:
-        table: of the layers up to this one at least.
-        row: of the layer.
-        index: of the value, along the side.
-        pixels: of the image, along the side.
-    """
+    """Return the pixels, first and end, that a layer's value at `index` sees along one side."""
     middle, step = 0.0, 1  # of the layer's first window, and from window to window, in pixels
     for before in table.itertuples():
         middle += ((before.kernel - 1) / 2 - before.padding) * step

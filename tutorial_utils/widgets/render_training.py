@@ -138,9 +138,7 @@ def augmentation(
         preset: of the weights, `weights.transforms()`.
         least_area: see `data.augmented`, also for the next four.
         flip: the probability of a horizontal flip.
-        brightness: the largest relative change.
-        contrast: the largest relative change.
-        saturation: the largest relative change.
+        brightness: the largest relative change; so are `contrast` and `saturation`.
         seed: of the variations. The caller's generator is left as it was.
     """
     small = copy.copy(preset)
