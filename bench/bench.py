@@ -38,7 +38,6 @@ CODE = (
     "_support/precision",
     "_support/presets",
     "_support/weight_files",
-    "_support/precision",
     "data",
     "features",
     "models",
@@ -62,7 +61,10 @@ def main() -> None:
     machine = describe(options.device, images.summary.removeprefix("images: "))
     settings = {"rounds": options.rounds, "seeds": options.seeds, "code": code_sum()}
     settings |= {"post_batch": one.POST_BATCH, "course_batch": one.COURSE_BATCH, "lr": one.LR}
-    settings |= {"targets": summary.TARGETS, "finished": now()}
+    settings |= {
+        "targets": summary.TARGETS,
+        "finished": datetime.datetime.now().isoformat(timespec="seconds"),
+    }
     write(options.out, results, machine, settings)
 
 
@@ -86,6 +88,16 @@ def parse() -> argparse.Namespace:
     return options
 
 
+def run_script(path: str | Path, *arguments: object, **environment: str) -> dict:
+    """Run a script offline, in a process of its own, and return the JSON that it printed last."""
+    command = [sys.executable, *map(str, (path, *arguments))]
+    environment = os.environ | {"TUTORIAL_OFFLINE": "1"} | environment
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 class Runner:
     """Run `one.py` with the options that all runs share, and with a cache of its own."""
 
@@ -94,16 +106,11 @@ class Runner:
         self.cache = options.out / "cache"
         self.shared = ["--images", images.root, "--device", options.device]
         self.stamp = f"{options.device} {images.root.name} {code_sum()}"
-        self.environment = os.environ | {"TUTORIAL_OFFLINE": "1", "TUTORIAL_PROGRESS": "0"}
 
     def __call__(self, kind: str, *arguments: object) -> dict:
         """Run one process to its end and return the result that it printed."""
-        parts = [sys.executable, HERE / "one.py", kind, *arguments, "--cache", self.cache]
-        command = [str(part) for part in [*parts, *self.shared]]
-        done = subprocess.run(command, capture_output=True, text=True, env=self.environment)
-        if done.returncode:
-            raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
-        return json.loads(done.stdout.splitlines()[-1])
+        words = (kind, *arguments, "--cache", self.cache, *self.shared)
+        return run_script(HERE / "one.py", *words, TUTORIAL_PROGRESS="0")
 
     def clear(self) -> None:
         """Delete the cached features."""
@@ -227,11 +234,6 @@ def cpu_model() -> str:
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor() or platform.machine())
-
-
-def now() -> str:
-    """Return the local time in ISO format, to the second."""
-    return datetime.datetime.now().isoformat(timespec="seconds")
 
 
 def write(out: Path, results: dict, machine: dict, settings: dict) -> None:

@@ -9,19 +9,16 @@ import argparse
 import hashlib
 import io
 import json
-import os
-import subprocess
-import sys
 import tempfile
 import zipfile
 from pathlib import Path
-from statistics import median
 
 from matplotlib.figure import Figure
 from PIL import Image
+from summary import middle
 from torch.utils.data import Dataset, Subset
 
-from bench import describe
+from bench import describe, run_script
 from tutorial_utils import data, features, lesson, models
 from tutorial_utils._support import files
 from tutorial_utils.plots import BLUE, GREY, save
@@ -113,13 +110,8 @@ def parse() -> argparse.Namespace:
 def in_own_process(count: int, options: argparse.Namespace) -> dict:
     """Run one pass in a new process with an empty cache, and delete the cache."""
     with tempfile.TemporaryDirectory(prefix="cost-", dir=options.out) as cache:
-        environment = os.environ | {"ANTS_BEES_CACHE": cache, "TUTORIAL_OFFLINE": "1"}
-        command = [sys.executable, __file__, "--data", options.data, "--one", count]
-        command = [str(part) for part in command]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
+        words = ("--data", options.data, "--one", count)
+        return run_script(__file__, *words, ANTS_BEES_CACHE=cache)
 
 
 def one_pass(options: argparse.Namespace) -> dict:
@@ -153,15 +145,12 @@ def by_size(runs: list[dict]) -> list[dict]:
     """Return one row per size: medians, lowest and highest."""
     rows = []
     for count in sorted({run["count"] for run in runs}):
-        mine = [run for run in runs if run["count"] == count]
-        values = {
-            "ms_per_image": [1000 * run["seconds"] / count for run in mine],
-            "peak_gib": [run["peak_gib"] for run in mine],
-        }
-        row = {"count": count, "repeats": len(mine)}
-        for name, some in values.items():
-            row |= {name: median(some), f"{name}_spread": [min(some), max(some)]}
-        rows.append(row)
+        mine = [
+            {"ms_per_image": 1000 * run["seconds"] / count, "peak_gib": run["peak_gib"]}
+            for run in runs
+            if run["count"] == count
+        ]
+        rows.append({"count": count, "repeats": len(mine)} | middle(mine))
     return rows
 
 

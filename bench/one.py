@@ -156,7 +156,16 @@ def course(arch: str, images: data.ImageSet, *, seed: int, epochs: int, device: 
         "reused": train.from_cache and val.from_cache,
         "images_per_s": (len(train) + len(val)) / features_s,
         "correct_widened": wide.correct,
-        "curve": [row_of(epoch) for epoch in history.epochs],
+        "curve": [
+            {
+                "seconds": epoch.seconds,
+                "train_loss": epoch.train.loss,
+                "val_loss": epoch.val.loss,
+                "correct": epoch.val.correct,
+                "total": epoch.val.total,
+            }
+            for epoch in history.epochs
+        ],
     }
 
 
@@ -194,17 +203,6 @@ def both_splits(weights: models.Weights, images: data.ImageSet, device: str, dty
 def preset():
     """Return the transform of all runs and networks: 224 x 224, no augmentation."""
     return models.find_weights("alexnet", WEIGHTS, quiet=True).transforms()
-
-
-def row_of(epoch) -> dict:
-    """Return an epoch of `training.fit` as a row like those of `loop`."""
-    return {
-        "seconds": epoch.seconds,
-        "train_loss": epoch.train.loss,
-        "val_loss": epoch.val.loss,
-        "correct": epoch.val.correct,
-        "total": epoch.val.total,
-    }
 
 
 def matrix_gflops(device: str, *, times: int = 10) -> float:

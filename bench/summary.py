@@ -131,8 +131,9 @@ def markdown(results: dict, machine: dict, settings: dict) -> str:
     lines += [_settings(settings, results, archs), ""]
     lines += ["| | " + " | ".join(TITLES[arch] for arch in archs) + " |"]
     lines += ["|---|" + "---|" * len(archs)]
-    for name, cell in ROWS:
-        lines.append(f"| {name} | " + " | ".join(cell(results[arch]) for arch in archs) + " |")
+    for name, key, form in ROWS:
+        cells = (_cell(results[arch], key, form) for arch in archs)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += ["", NOTE, "", "## Against the targets", ""]
     for arch in archs:
         lines += [
@@ -172,45 +173,34 @@ def _evidence(arch: str, row: dict) -> str:
     )
 
 
-def _figure(key: str, form: str):
-    """Return a function that formats one cell: median, then lowest to highest."""
-
-    def cell(result: dict) -> str:
-        low, high = (format(end, form) for end in result[f"{key}_spread"])
-        return f"{result[key]:{form}} ({low} to {high})"
-
-    return cell
-
-
-def _accuracy(key: str):
-    """Return a function that formats one cell: mean over the seeds, its interval, the counts."""
-
-    def cell(result: dict) -> str:
-        if key not in result:
-            return "not measured"
-        low, high = result[f"{key}_interval"]
-        counts = ", ".join(map(str, result[f"{key}_correct"]))
-        return f"{result[key]:.3f} ({low:.3f} to {high:.3f}; {counts} of {result['total']})"
-
-    return cell
+def _cell(result: dict, key: str, form: str) -> str:
+    """Return a cell: median, lowest to highest; of an accuracy the mean, its interval, counts."""
+    if key not in result:
+        return "not measured"
+    accuracy = key.startswith("accuracy")
+    ends = result[f"{key}_interval" if accuracy else f"{key}_spread"]
+    text = " to ".join(format(end, form) for end in ends)
+    if accuracy:
+        text += f"; {', '.join(map(str, result[f'{key}_correct']))} of {result['total']}"
+    return f"{result[key]:{form}} ({text})"
 
 
 ROWS = (
-    ("**12 epochs, speed against the post's loop**", _figure("ratio_first", ".1f")),
-    ("**12 epochs again, cache filled**", _figure("ratio_cached", ".1f")),
-    ("post, 12 epochs, s (extrapolated)", _figure("seconds_post", ".1f")),
-    ("course, 12 epochs, s", _figure("seconds", ".1f")),
-    ("of these the features, s", _figure("features_s", ".1f")),
-    ("of these the head, s", _figure("head_s", ".1f")),
-    ("course again, cache filled, s", _figure("seconds_cached", ".1f")),
-    ("**peak memory, course, GiB**", _figure("peak_gib", ".2f")),
-    ("peak memory, cache filled, GiB", _figure("peak_gib_cached", ".2f")),
-    ("peak memory, post, GiB", _figure("peak_gib_post", ".2f")),
-    ("images/s, course, features pass", _figure("images_per_s", ".1f")),
-    ("images/s, post, one epoch", _figure("images_per_s_post", ".1f")),
-    ("matrix product, float32, GFLOP/s", _figure("matrix_gflops", ".0f")),
-    ("share of it, features pass *", _figure("share_of_peak", ".2f")),
-    ("share of it, post's validation *", _figure("share_of_peak_post", ".2f")),
-    ("**accuracy, course**", _accuracy("accuracy")),
-    ("**accuracy, post**", _accuracy("accuracy_post")),
+    ("**12 epochs, speed against the post's loop**", "ratio_first", ".1f"),
+    ("**12 epochs again, cache filled**", "ratio_cached", ".1f"),
+    ("post, 12 epochs, s (extrapolated)", "seconds_post", ".1f"),
+    ("course, 12 epochs, s", "seconds", ".1f"),
+    ("of these the features, s", "features_s", ".1f"),
+    ("of these the head, s", "head_s", ".1f"),
+    ("course again, cache filled, s", "seconds_cached", ".1f"),
+    ("**peak memory, course, GiB**", "peak_gib", ".2f"),
+    ("peak memory, cache filled, GiB", "peak_gib_cached", ".2f"),
+    ("peak memory, post, GiB", "peak_gib_post", ".2f"),
+    ("images/s, course, features pass", "images_per_s", ".1f"),
+    ("images/s, post, one epoch", "images_per_s_post", ".1f"),
+    ("matrix product, float32, GFLOP/s", "matrix_gflops", ".0f"),
+    ("share of it, features pass *", "share_of_peak", ".2f"),
+    ("share of it, post's validation *", "share_of_peak_post", ".2f"),
+    ("**accuracy, course**", "accuracy", ".3f"),
+    ("**accuracy, post**", "accuracy_post", ".3f"),
 )

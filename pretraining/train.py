@@ -104,7 +104,8 @@ def pretrain(
     budget, out = _check_budget(epochs, minutes), Path(out)
     if not out.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {out.parent} to write {out} into")
-    run = _Run(arch, data, recipe, budget, _device(device))
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    run = _Run(arch, data, recipe, budget, device)
     run.log = (lambda line: None) if quiet else print
     run.progress, run.every_s = progress, every_s
     run.checkpoint_path = None if checkpoint_path is None else Path(checkpoint_path)
@@ -320,10 +321,6 @@ def _check_budget(epochs: float | None, minutes: float | None) -> tuple[str, flo
     if not arguments.is_finite(amount) or amount <= 0:
         raise ValueError(f"{kind} must be a finite number above 0, not {amount!r}")
     return kind, float(amount)
-
-
-def _device(device: str | torch.device | None) -> torch.device:
-    return torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def _seed(*numbers: int) -> int:

@@ -16,15 +16,15 @@ https://arxiv.org/abs/1509.09308
 
 import functools
 import math
-from fractions import Fraction
 
 import torch
+from numpy.polynomial.polynomial import polyfromroots
 from torch import Tensor, nn
 from torch.nn import functional
 
 TILE = 4  # results of a tile, in each direction
 SMALL = 12  # pixels of a map's side up to which torch's gradient in 16 bits is slower
-POINTS = (0, 1, -1, 2, -2, Fraction(1, 2), Fraction(-1, 2))  # small numbers round least
+POINTS = (0, 1, -1, 2, -2, 0.5, -0.5)  # small numbers round least, and floats hold these exactly
 
 
 @functools.cache
@@ -39,32 +39,19 @@ def transforms(kernel: int) -> tuple[Tensor, Tensor, Tensor]:
         back @ ((weight @ g) * (image @ d)) are the 4 results of sliding g along n numbers d.
     """
     n = TILE + kernel - 1
-    points = POINTS[: n - 1]  # and infinity
+    points = torch.tensor(POINTS[: n - 1], dtype=torch.float64)  # and infinity
     back = torch.zeros(TILE, n, dtype=torch.float64)
     weight = torch.zeros(n, kernel, dtype=torch.float64)
     image = torch.zeros(n, n, dtype=torch.float64)
+    back[:, :-1] = torch.vander(points, TILE, increasing=True).T
+    weight[:-1] = torch.vander(points, kernel, increasing=True)
     for j, point in enumerate(points):
-        others = [other for other in points if other != point]
-        scale = math.prod(point - other for other in others)
-        back[:, j] = torch.tensor(
-            [float(Fraction(point) ** i) for i in range(TILE)], dtype=torch.float64
-        )
-        weight[j] = torch.tensor(
-            [float(Fraction(point) ** i / scale) for i in range(kernel)], dtype=torch.float64
-        )
-        image[j, : n - 1] = _polynomial(others)
+        others = torch.cat([points[:j], points[j + 1 :]])
+        weight[j] /= (point - others).prod()
+        image[j, :-1] = torch.from_numpy(polyfromroots(others.numpy()))
     back[-1, -1] = weight[-1, -1] = 1
-    image[-1] = _polynomial(points)
+    image[-1] = torch.from_numpy(polyfromroots(points.numpy()))
     return back, weight, image
-
-
-def _polynomial(roots: tuple | list) -> Tensor:
-    """Return the coefficients, the constant first, of the product of (x - root)."""
-    found = [Fraction(1)]
-    for root in roots:
-        risen, scaled = [Fraction(0), *found], [-root * c for c in found] + [Fraction(0)]
-        found = [a + b for a, b in zip(risen, scaled, strict=True)]
-    return torch.tensor([float(c) for c in found], dtype=torch.float64)
 
 
 @functools.cache
