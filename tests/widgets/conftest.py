@@ -1,5 +1,7 @@
 """What the tests of the widgets share: a tiny network, tiny images, predictions."""
 
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 import torch
@@ -10,18 +12,6 @@ from tutorial_utils import data, evaluation
 from tutorial_utils._support.presets import preset as make_preset
 
 
-class Tiny(nn.Module):
-    """A convolution, a pooling and a dense layer, for images of 32 pixels and two classes."""
-
-    def __init__(self):
-        super().__init__()
-        self.features = nn.Sequential(nn.Conv2d(3, 4, 5, stride=2), nn.ReLU(), nn.MaxPool2d(2))
-        self.classifier = nn.Sequential(nn.Flatten(), nn.Linear(4 * 7 * 7, 2))
-
-    def forward(self, x):
-        return self.classifier(self.features(x))
-
-
 @pytest.fixture
 def preset():
     return make_preset(32)
@@ -29,8 +19,11 @@ def preset():
 
 @pytest.fixture
 def network():
+    """Return a convolution, a pooling and a dense layer, for 32 pixels and two classes."""
     torch.manual_seed(0)
-    return Tiny()
+    features = nn.Sequential(nn.Conv2d(3, 4, 5, stride=2), nn.ReLU(), nn.MaxPool2d(2))
+    classifier = nn.Sequential(nn.Flatten(), nn.Linear(4 * 7 * 7, 2))
+    return nn.Sequential(OrderedDict(features=features, classifier=classifier))
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """A trace: which outputs are stored, which maps come first, and the network stays as it was."""
 
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 import torch
@@ -9,29 +11,16 @@ from tutorial_utils import models
 from tutorial_utils.widgets import tracing
 
 
-class Network(nn.Module):
-    """Two convolutions, a pooling, a dense layer, as AlexNet has them."""
-
-    def __init__(self):
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(3, 4, 5, stride=2, padding=1),
-            nn.ReLU(inplace=True),
-            nn.MaxPool2d(2, 2),
-            nn.Conv2d(4, 20, 3, padding=1),
-            nn.ReLU(inplace=True),
-        )
-        self.avgpool = nn.AdaptiveAvgPool2d(2)
-        self.classifier = nn.Sequential(nn.Dropout(), nn.Linear(80, 7))
-
-    def forward(self, x):
-        return self.classifier(self.avgpool(self.features(x)).flatten(1))
-
-
 @pytest.fixture
 def network():
+    """Return two convolutions, a pooling and a dense layer, as AlexNet has them."""
     torch.manual_seed(0)
-    return Network()
+    first, second = nn.Conv2d(3, 4, 5, stride=2, padding=1), nn.Conv2d(4, 20, 3, padding=1)
+    relu = [nn.ReLU(inplace=True) for _ in range(2)]
+    features = nn.Sequential(first, relu[0], nn.MaxPool2d(2, 2), second, relu[1])
+    classifier = nn.Sequential(nn.Dropout(), nn.Linear(80, 7))
+    middle = {"avgpool": nn.AdaptiveAvgPool2d(2), "flatten": nn.Flatten()}
+    return nn.Sequential(OrderedDict(features=features, **middle, classifier=classifier))
 
 
 @pytest.fixture

@@ -29,19 +29,12 @@ DROPOUT = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Classifier:
-    """A network for some classes, with everything that is needed to use it.
+    """A network for some classes, with everything that is needed to use it."""
 
-    Attributes:
-        arch: one of `models.ARCHS`.
-        classes: the class names, in the order of the logits.
-        preset: turns a PIL image into the network's input, (3, H, W) float32.
-        network: `backbone`, (N, 3, H, W) to (N, D), and `head`, (N, D) to logits (N, K).
-    """
-
-    arch: str
-    classes: tuple[str, ...]
-    preset: models.Preset
-    network: nn.Sequential
+    arch: str  # one of `models.ARCHS`
+    classes: tuple[str, ...]  # in the order of the logits
+    preset: models.Preset  # turns a PIL image into the network's input, (3, H, W) float32
+    network: nn.Sequential  # `backbone` and `head`
 
     @property
     def backbone(self) -> nn.Sequential:
@@ -141,7 +134,12 @@ def load(path: str | Path) -> Classifier:
         raise ValueError(
             f"{path} is not a complete safetensors file: {error}. {model_file.CURE}"
         ) from error
-    model_file.check_finite(path, tensors)
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise ValueError(
+                f"{path}: {name} holds values that are not finite numbers, so its predictions mean "
+                f"nothing: the training diverged. Train again, with a lower learning rate"
+            )
     network.load_state_dict(tensors, assign=True)
     models.freeze(network.backbone)
     return Classifier(arch, classes, preset, network.eval())

@@ -38,27 +38,16 @@ class ImageList(data.ImageFolder):
 
 @dataclass(frozen=True)
 class Collection:
-    """Images of some classes; every one can be opened.
+    """Images of some classes; every one can be opened."""
 
-    Attributes:
-        root: the folder.
-        files: the readable images, in the order of their paths within the folder.
-        labels: the label of each, an index into `classes`.
-        classes: the class names in alphabetical order, in Unicode's composed form (NFC).
-        problems: files that should be images and cannot be used, each with the reason.
-        odd: other files that were skipped, and class names that look alike, each with the reason;
-            hidden files are not in it.
-        given_split: "train" or "val" for each image if the folder comes with a split, else None.
-        hashes: the hash of each image, for `duplicates.find`; None if not computed yet.
-    """
-
-    root: Path
-    files: tuple[Path, ...]
-    labels: tuple[int, ...]
-    classes: tuple[str, ...]
-    problems: tuple[data.Problem, ...] = ()
-    odd: tuple[str, ...] = ()
-    given_split: tuple[str, ...] | None = None
+    root: Path  # the folder
+    files: tuple[Path, ...]  # in the order of their paths within the folder
+    labels: tuple[int, ...]  # of each file, an index into `classes`
+    classes: tuple[str, ...]  # in alphabetical order, in Unicode's composed form (NFC)
+    problems: tuple[data.Problem, ...] = ()  # images that cannot be used, with the reason
+    odd: tuple[str, ...] = ()  # other files that were skipped, and class names that look alike
+    given_split: tuple[str, ...] | None = None  # "train" or "val" for each image if there is one
+    # Of each image, for `duplicates.find`; None if not computed yet.
     hashes: tuple[ImageHash, ...] | None = field(default=None, repr=False, compare=False)
 
     def counts(self) -> dict[str, int]:

@@ -32,15 +32,10 @@ Groups = tuple[tuple[int, ...], ...]
 
 
 class ImageHash(NamedTuple):
-    """What is compared of an image.
+    """What is compared of an image."""
 
-    Attributes:
-        bits: (64,) bool, the perceptual hash.
-        colours: (8, 8, 3) uint8, the image at that size, if it is so plain that its hash is noise;
-            else None.
-    """
-
-    bits: np.ndarray
+    bits: np.ndarray  # (64,) bool, the perceptual hash
+    # (8, 8, 3) uint8, the image at that size, if it is so plain that its hash is noise; else None
     colours: np.ndarray | None
 
 

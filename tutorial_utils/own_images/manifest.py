@@ -20,17 +20,11 @@ NAME = "manifest.csv"
 
 
 class Entry(NamedTuple):
-    """A file that should be an image, before it is opened.
+    """A file that should be an image, before it is opened."""
 
-    Attributes:
-        path: relative to the folder.
-        label: the class name, in Unicode's composed form (NFC).
-        split: "train" or "val", or None if no split is given.
-    """
-
-    path: Path
-    label: str
-    split: str | None = None
+    path: Path  # relative to the folder
+    label: str  # the class name, in Unicode's composed form (NFC)
+    split: str | None = None  # "train" or "val", or None if no split is given
 
 
 def read(root: Path) -> list[Entry]:

@@ -203,13 +203,3 @@ def check_tensors(
                 f"{path}: {name} has the shape {shape} of {dtype}, expected {expected} of F32. "
                 f"{CURE}"
             )
-
-
-def check_finite(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Raise ValueError if a tensor holds NaN or infinity."""
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise ValueError(
-                f"{path}: {name} holds values that are not finite numbers, so its predictions mean "
-                f"nothing: the training diverged. Train again, with a lower learning rate"
-            )

@@ -24,6 +24,8 @@ from tutorial_utils.own_images.classifier import Classifier
 if TYPE_CHECKING:
     import onnxruntime
 
+BATCH_SIZE = 32  # images that onnxruntime takes at once
+
 
 def export_onnx(classifier: Classifier, path: str | Path) -> Path:
     """Write a classifier as ONNX, in one file, for any number of images at once.
@@ -63,13 +65,12 @@ def export_onnx(classifier: Classifier, path: str | Path) -> Path:
     return path
 
 
-def onnx_logits(path: str | Path, images: Tensor, *, batch_size: int = 32) -> Tensor:
+def onnx_logits(path: str | Path, images: Tensor) -> Tensor:
     """Compute logits by onnxruntime, without PyTorch.
 
     Args:
         path: an ONNX file that `export_onnx` wrote.
         images: (N, 3, H, W) float32.
-        batch_size: images at once.
 
     Returns:
         (N, K) float32.
@@ -81,21 +82,18 @@ def onnx_logits(path: str | Path, images: Tensor, *, batch_size: int = 32) -> Te
     session = _session(path)
     name = session.get_inputs()[0].name  # "images"; another name in files of earlier versions
     values = images.detach().cpu().float().numpy()
-    parts = []
-    for start in range(0, len(values), batch_size):
-        try:
-            parts.append(session.run(["logits"], {name: values[start : start + batch_size]})[0])
-        except Exception as error:  # onnxruntime's errors have no common class
-            raise ValueError(
-                f"{path} does not take images of shape {tuple(values.shape)}: {error}"
-            ) from error
+    starts = range(0, len(values), BATCH_SIZE)
+    try:
+        parts = [session.run(["logits"], {name: values[i : i + BATCH_SIZE]})[0] for i in starts]
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise ValueError(
+            f"{path} does not take images of shape {tuple(values.shape)}: {error}"
+        ) from error
     return torch.from_numpy(np.concatenate(parts))
 
 
 def onnx_classes(path: str | Path) -> tuple[str, ...]:
-    """Return the class names that `export_onnx` wrote, in the order of the logits.
-
-    Used in lesson 12.
+    """Return the class names in an ONNX file, in the order of the logits. Used in lesson 12.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -108,9 +106,7 @@ def onnx_classes(path: str | Path) -> tuple[str, ...]:
 
 
 def compare(classifier: Classifier, path: str | Path, images: Tensor) -> float:
-    """Return the largest difference of any logit between a classifier and its ONNX export.
-
-    Used in lesson 12.
+    """Return the largest difference of a logit between classifier and export. Used in lesson 12.
 
     Args:
         classifier: the one that was exported.

@@ -15,17 +15,11 @@ from tutorial_utils.own_images.classifier import Classifier
 
 
 class Prediction(NamedTuple):
-    """What a classifier predicts for one file.
-
-    Attributes:
-        path: the file.
-        probabilities: (K,) float32, or None if the file could not be read.
-        problem: why it could not be read, or None.
-    """
+    """What a classifier predicts for one file."""
 
     path: Path
-    probabilities: Tensor | None
-    problem: str | None = None
+    probabilities: Tensor | None  # (K,) float32, or None if the file could not be read
+    problem: str | None = None  # why it could not be read
 
 
 def expand(paths: Iterable[str | Path]) -> Iterator[Path]:
@@ -77,7 +71,6 @@ def _predict(
 ) -> Iterator[Prediction]:
     """Yield the predictions of a batch; a text stands for an image that could not be read."""
     images = [image for _, image in waiting if isinstance(image, Tensor)]
-    rows = iter(())
     if images:
         rows = iter(classifier.logits(torch.stack(images), device=device).softmax(dim=1))
     for path, image in waiting:

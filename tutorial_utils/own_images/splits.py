@@ -21,22 +21,13 @@ from tutorial_utils.own_images.duplicates import Groups
 
 @dataclass(frozen=True)
 class Split:
-    """Which images to train on and which to validate on.
-
-    Attributes:
-        collection: what was split.
-        train: indices of the images to train on, ascending.
-        val: the same for validation; no image is in both.
-        groups: near-duplicates, as `duplicates.find` returns them.
-        crossing: those of the groups that have images on both sides. Only a split that the folder
-            came with can have them.
-    """
+    """Which images to train on and which to validate on; no image is on both sides."""
 
     collection: Collection
-    train: tuple[int, ...]
+    train: tuple[int, ...]  # indices, ascending
     val: tuple[int, ...]
-    groups: Groups
-    crossing: Groups = ()
+    groups: Groups  # near-duplicates, as `duplicates.find` returns them
+    crossing: Groups = ()  # those on both sides; only a split that the folder came with has any
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return how many images of each class are on each side."""

@@ -2,13 +2,6 @@
 
 Every function but `show`, `save` and `denormalise` returns a matplotlib Figure.
 `show(figure, alt)` puts one into a notebook with its alternative text.
-
-    style            palette, line styles, markers, hatchings; show and save
-    charts           counts, sizes, costs, points
-    training_curves  training curves, accuracies, confusion matrix, calibration
-    images           images in grids and rows, heat maps over images
-    activations      filters, feature maps, the influence of pixels
-    diagram          a network to scale
 """
 
 from tutorial_utils.plots.activations import feature_maps, filters, pixel_influence, scaled_filters

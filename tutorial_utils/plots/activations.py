@@ -6,11 +6,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from tutorial_utils.plots.style import panel_axes
+
 
 def filters(weight: Tensor | Mapping[str, Tensor], *, title: str, columns: int = 16) -> Figure:
-    """Draw the filters of a first convolution as small colour images, each scaled by itself.
-
-    Used in lessons 02 and 10.
+    """Draw a first convolution's filters, each scaled by itself. Used in lessons 02 and 10.
 
     Args:
         weight: (C, 3, k, k), or {name: such weights} to draw them side by side.
@@ -26,8 +26,7 @@ def filters(weight: Tensor | Mapping[str, Tensor], *, title: str, columns: int =
             raise ValueError(f"filters takes weights (C, 3, k, k), got {tuple(values.shape)}")
     rows = max(-(-len(values) // columns) for values in panels.values())
     size = (len(panels) * columns * 0.5 + 0.2, rows * 0.5 + (0.75 if any(panels) else 0.45))
-    figure = Figure(figsize=size, layout="constrained")
-    all_axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    figure, all_axes = panel_axes(len(panels), *size)
     for axes, (name, values) in zip(all_axes, panels.items(), strict=True):
         axes.imshow(_montage(scaled_filters(values), columns), interpolation="nearest")
         axes.set_title(name, fontsize=10)
@@ -44,9 +43,7 @@ def scaled_filters(weight: Tensor) -> np.ndarray:
 
 
 def feature_maps(maps: Tensor, *, title: str, count: int = 16, columns: int = 8) -> Figure:
-    """Draw the strongest feature maps of one image, bright where a filter responds.
-
-    Used in lesson 02.
+    """Draw an image's strongest feature maps, bright where filters respond. Used in lesson 02.
 
     Args:
         maps: (C, H, W) activations of one image.
@@ -68,16 +65,13 @@ def feature_maps(maps: Tensor, *, title: str, count: int = 16, columns: int = 8)
 
 
 def pixel_influence(grids: Mapping[str, Tensor], *, title: str) -> Figure:
-    """Draw how much each pixel of a receptive field counts for one output, as numbers.
-
-    Used in lesson 03.
+    """Draw as numbers how much each pixel counts for one output. Used in lesson 03.
 
     Args:
         grids: {name: (H, W) whole numbers}; pixels without influence are 0 and stay white.
         title: of the figure.
     """
-    figure = Figure(figsize=(2.9 * len(grids), 3.6), layout="constrained")
-    all_axes = figure.subplots(1, len(grids), squeeze=False)[0]
+    figure, all_axes = panel_axes(len(grids), 2.9 * len(grids), 3.6)
     for axes, (name, grid) in zip(all_axes, grids.items(), strict=True):
         values = grid.detach().cpu().numpy()
         shown = np.where(values == 0, np.nan, values)

@@ -7,7 +7,7 @@ import pandas
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from tutorial_utils.plots.style import BLUE, series_style, single_axes
+from tutorial_utils.plots.style import BLUE, panel_axes, series_style, single_axes
 
 
 def class_balance(counts: Mapping[str, Mapping[str, int]]) -> Figure:
@@ -70,18 +70,14 @@ def bars(
 
 
 def stacked_bars(panels: Mapping[str, pandas.DataFrame], *, title: str) -> Figure:
-    """Draw one panel for each unit, with a stacked bar for each row and a part for each column.
-
-    Used in lesson 04.
+    """Draw a panel for each unit, with a stacked bar for each row. Used in lesson 04.
 
     Args:
         panels: {label of the horizontal axis, with its unit: frame of numbers from 0 up}.
         title: of the figure.
     """
-    figure = Figure(figsize=(10, 2.9), layout="constrained")
-    for axes, (label, frame) in zip(
-        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
-    ):
+    figure, all_axes = panel_axes(len(panels), 10, 2.9)
+    for axes, (label, frame) in zip(all_axes, panels.items(), strict=True):
         left = np.zeros(len(frame))
         for i, name in enumerate(frame.columns):
             style = series_style(i).bar
@@ -106,9 +102,7 @@ def scatter(
     marked: Tensor | Sequence[bool] | None = None,
     marked_label: str = "marked",
 ) -> Figure:
-    """Draw the same images as points in several planes, a colour and a marker for each class.
-
-    Used in lesson 11.
+    """Draw images as points in several planes, a colour and a marker a class. Used in lesson 11.
 
     Args:
         panels: {name: (N, 2) coordinates}. They have no unit, so the axes have no ticks.
@@ -131,11 +125,9 @@ def scatter(
             )
     if not panels or labels.max() >= len(classes):
         raise ValueError(f"scatter needs a panel, and a name for each class, got {list(classes)}")
-    figure = Figure(figsize=(4.4 * len(panels), 4.2), layout="constrained")
+    figure, all_axes = panel_axes(len(panels), 4.4 * len(panels), 4.2)
     kind = f"{method} axis (no unit)".strip()
-    for axes, (name, points) in zip(
-        figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
-    ):
+    for axes, (name, points) in zip(all_axes, panels.items(), strict=True):
         points = np.asarray(points)
         for i, label in enumerate(classes):
             colour, _, marker, _ = series_style(i)

@@ -23,9 +23,7 @@ THUMBNAIL = 320  # pixels of the longer side
 
 
 def denormalise(batch: Tensor, preset: Preset) -> list[np.ndarray]:
-    """Undo the normalisation of `preset`, to see what the network is given.
-
-    Used in lessons 01, 02, 05, 07, 09 and 11.
+    """Undo a preset's normalisation. Used in lessons 01, 02, 05, 07, 09 and 11.
 
     Args:
         batch: (N, 3, H, W) float32, normalised.
@@ -46,9 +44,7 @@ def contact_sheet(
     title: str = "",
     inches: float = 1.7,
 ) -> Figure:
-    """Draw images in a grid of equal cells, with captions above them.
-
-    Used in lessons 00, 01, 02, 05, 07, 09, 11 and 12.
+    """Draw images in a grid, with captions. Used in lessons 00, 01, 02, 05, 07, 09, 11 and 12.
 
     Args:
         images: PIL images, or arrays (H, W, 3) of float in [0, 1].
@@ -89,9 +85,7 @@ def heat_overlay(
     outlines: Tensor | np.ndarray | None = None,
     inches: float = 1.45,
 ) -> Figure:
-    """Draw images in a row, and below each the heat over its grey copy, with a colour bar.
-
-    Used in lesson 11.
+    """Draw images in a row, and below each the heat over its grey copy. Used in lesson 11.
 
     Args:
         images: N arrays (H, W, 3) of float in [0, 1], e.g. from `plots.denormalise`.
@@ -141,9 +135,7 @@ def image_rows(
     heads: Sequence[str] = (),
     inches: float = 1.35,
 ) -> Figure:
-    """Draw rows of images, with a gap after the first column, e.g. a query and its neighbours.
-
-    Used in lesson 11.
+    """Draw rows of images, e.g. a query, a gap and its neighbours. Used in lesson 11.
 
     Args:
         groups: R rows of images, (H, W, 3) of float in [0, 1], each row as long as the first.

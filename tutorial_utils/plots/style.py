@@ -31,14 +31,7 @@ HEAT_OPACITY = 0.6  # of a heat map over its image
 
 
 class SeriesStyle(NamedTuple):
-    """How one series of a figure is drawn.
-
-    Attributes:
-        colour: of its line, points or bars.
-        line: matplotlib's line style.
-        marker: matplotlib's marker.
-        hatch: matplotlib's hatching.
-    """
+    """How the line, points or bars of one series are drawn, in matplotlib's terms."""
 
     colour: str
     line: str
@@ -67,12 +60,17 @@ def single_axes(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
+def panel_axes(panels: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Return a new figure, width and height in inches, with axes side by side."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, list(figure.subplots(1, panels, squeeze=False)[0])
+
+
 def show(figure: Figure, alt: str, *, dpi: int = 80) -> None:
     """Show a figure in a notebook with its alternative text.
 
-    JupyterLab drops the alternative text of plain PNG outputs; an HTML image keeps it.
-
-    Used in lessons 00 to 05 and 07 to 13.
+    JupyterLab drops the alternative text of plain PNG outputs; an HTML image keeps it. Used in
+    lessons 00 to 05 and 07 to 13.
 
     Args:
         figure: the figure.

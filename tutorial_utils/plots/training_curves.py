@@ -8,23 +8,28 @@ import pandas
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from tutorial_utils.plots.style import BLUE, GREY, ORANGE, SKY, series_style, single_axes
+from tutorial_utils.plots.style import (
+    BLUE,
+    GREY,
+    ORANGE,
+    SKY,
+    panel_axes,
+    series_style,
+    single_axes,
+)
 
 if TYPE_CHECKING:
     from tutorial_utils.evaluation import Calibration
 
 
 def curves(histories: Mapping[str, pandas.DataFrame], *, title: str) -> Figure:
-    """Draw loss and accuracy over the epochs, training and validation, of one run or several.
-
-    Used in lessons 07, 08 and 10.
+    """Draw loss and accuracy over the epochs, of one run or several. Used in lessons 07, 08 and 10.
 
     Args:
         histories: {name: frame}, columns as `History.frame()` has them.
         title: of the figure.
     """
-    figure = Figure(figsize=(10, 3.8), layout="constrained")
-    panels = figure.subplots(1, 2)
+    figure, panels = panel_axes(2, 10, 3.8)
     for i, (name, frame) in enumerate(histories.items()):
         colour = series_style(i).colour
         look = {"color": colour, "markersize": 3.5}
@@ -49,9 +54,7 @@ def curves(histories: Mapping[str, pandas.DataFrame], *, title: str) -> Figure:
 
 
 def confusion(matrix: np.ndarray, classes: Sequence[str], *, title: str) -> Figure:
-    """Draw a confusion matrix: a row for each true class, a column for each predicted class.
-
-    Used in lessons 07 and 12.
+    """Draw a confusion matrix: a row for each true class. Used in lessons 07 and 12.
 
     Args:
         matrix: (K, K) counts.
@@ -138,9 +141,7 @@ def data_efficiency(rows: Sequence[Mapping], *, title: str) -> Figure:
 
 
 def reliability(calibration: "Calibration", *, title: str) -> Figure:
-    """Draw accuracy against confidence, bin by bin, with the number of images in each bin.
-
-    Used in lesson 07.
+    """Draw accuracy against confidence, and the images in each bin. Used in lesson 07.
 
     Args:
         calibration: what `evaluation.calibration` returned.

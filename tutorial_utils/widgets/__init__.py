@@ -1,17 +1,8 @@
 """The widgets of the lessons: controls, an image, and its text.
 
 Where a notebook runs in batch, or is read on the web, the image and the text are shown alone.
-Works with ipywidgets 7.7 and 8.
-
-    explorers        layers, output size, freezing, augmentation, mistakes
-    upload           an image of your own
-    dashboard        start, stop and watch a training run
-    interactive      the base classes
-    controls         sliders, lists, the drop zone, accessible names
-    render_layers    images of layers: numbers in, an image and its text out
-    render_training  the same for costs, augmentation, predictions and curves
-    tracing          what each layer gives for one image
-    canvas           draw quickly with Pillow
+Works with ipywidgets 7.7 and 8. `render_layers` and `render_training` turn numbers into an image
+and its text; the other modules put controls around them.
 """
 
 from tutorial_utils.widgets.dashboard import Dashboard, training_dashboard

@@ -25,13 +25,7 @@ TEXT_SIZE = 13  # points
 
 
 class Sheet:
-    """A white sheet; coordinates are in points from its left and its top.
-
-    Attributes:
-        image: the pixels, RGB.
-        width: in points.
-        height: in points.
-    """
+    """A white sheet; coordinates are in points from its left and its top."""
 
     def __init__(self, width: float, height: float):
         self.width, self.height = width, height
@@ -98,17 +92,11 @@ class Sheet:
 
 
 class Rendering(NamedTuple):
-    """What a widget shows: an image, its alternative text, and lines of text.
+    """What a widget shows: an image, its alternative text, and lines of text."""
 
-    Attributes:
-        image: RGB, `SCALE` pixels for each point of the screen.
-        alt: what a reader who cannot see the image needs to know, in a sentence.
-        lines: text under the image, one string for each line.
-    """
-
-    image: Image.Image
-    alt: str
-    lines: tuple[str, ...]
+    image: Image.Image  # RGB, `SCALE` pixels for each point of the screen
+    alt: str  # what a reader who cannot see the image needs to know, in a sentence
+    lines: tuple[str, ...]  # under the image
 
     def html(self, *, tight: bool = False) -> str:
         """Return the image with its alternative text, and the lines under it; see `png`."""

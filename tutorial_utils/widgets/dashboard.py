@@ -152,9 +152,7 @@ def training_dashboard(
     checkpoint: str | Path | None = None,
     **options: Any,
 ) -> Dashboard:
-    """Return buttons that start and stop a training run, with its curves.
-
-    Used in lessons 06 and 08.
+    """Return buttons that start and stop a run, with its curves. Used in lessons 06 and 08.
 
     Args:
         build: returns the network to train, for every run.

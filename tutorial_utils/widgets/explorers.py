@@ -27,9 +27,7 @@ OUTCOMES = ("wrong", "correct", ALL)
 def layer_explorer(
     network: nn.Module, dataset: Dataset, preset: Preset, *, count: int = 6
 ) -> Explorer:
-    """Return an explorer of a network's layers, with what each gives for an image.
-
-    Used in lessons 02 and 03.
+    """Return an explorer of what a network's layers give for an image. Used in lessons 02 and 03.
 
     Args:
         network: as `models.build` makes it.
@@ -56,9 +54,7 @@ def layer_explorer(
 def output_size_calculator(
     *, size: int = 32, kernel: int = 5, stride: int = 2, padding: int = 1, window: int = 1
 ) -> Explorer:
-    """Return a calculator of a convolution's output size, with the window on the image.
-
-    Used in lesson 02.
+    """Return a calculator of a convolution's output size, with its window. Used in lesson 02.
 
     Args:
         size: of the image at the start, in pixels, 1 to 256.
@@ -83,9 +79,7 @@ def output_size_calculator(
 
 
 def freeze_slider(costs: "pandas.DataFrame", *, frozen: int = 0) -> Explorer:
-    """Return a slider over the number of frozen layers, with the costs of a training step.
-
-    Used in lesson 04.
+    """Return a slider over the frozen layers, with the costs of a training step. Used in lesson 04.
 
     Args:
         costs: what `layers.step_costs` measured.

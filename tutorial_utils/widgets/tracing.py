@@ -24,37 +24,23 @@ SIDE = 96  # pixels of a stored map, at most
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """What one layer gave for one image, after the ReLU behind it if there is one.
+    """What one layer gave for one image, after the ReLU behind it if there is one."""
 
-    Attributes:
-        shape: (C, h, w), or (D,) of a dense layer.
-        maps: up to 16 maps, (h, w) of float32 each, those of the highest mean first; of a dense
-            layer one map of all its values, row by row.
-        zeros: the fraction of its values that are zero.
-        strongest: row and column of the first map's highest value; None of a dense layer.
-    """
-
-    shape: tuple[int, ...]
+    shape: tuple[int, ...]  # (C, h, w), or (D,) of a dense layer
+    # Up to 16, (h, w) of float32, the highest mean first; a dense layer's values row by row.
     maps: list[np.ndarray]
-    zeros: float
-    strongest: tuple[int, int] | None
+    zeros: float  # the fraction of its values that are zero
+    strongest: tuple[int, int] | None  # the first map's highest value; None of a dense layer
 
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """The outputs of a network's layers for one image.
+    """The outputs of a network's layers for one image."""
 
-    Attributes:
-        image: (H, W, 3) of float in [0, 1], as the network was given it.
-        table: the rows of `layers.layer_table` for convolutions, poolings and dense layers.
-        outputs: {name of the layer: what it gave}.
-        filters: (C, 3, k, k), the weights of the first convolution.
-    """
-
-    image: np.ndarray
-    table: "pandas.DataFrame"
-    outputs: dict[str, Output]
-    filters: Tensor
+    image: np.ndarray  # (H, W, 3) of float in [0, 1], as the network was given it
+    table: "pandas.DataFrame"  # of `layers.layer_table`: convolutions, poolings and dense layers
+    outputs: dict[str, Output]  # {name of the layer: what it gave}
+    filters: Tensor  # (C, 3, k, k), the weights of the first convolution
 
 
 def trace(network: nn.Module, image: Tensor, preset: Preset) -> Trace:
