@@ -175,9 +175,9 @@ def _evidence(arch: str, row: dict) -> str:
 
 def _cell(result: dict, key: str, form: str) -> str:
     """Return a cell: median, lowest to highest; of an accuracy the mean, its interval, counts."""
-    if key not in result:
-        return "not measured"
     accuracy = key.startswith("accuracy")
+    if accuracy and key not in result:
+        return "not measured"
     ends = result[f"{key}_interval" if accuracy else f"{key}_spread"]
     text = " to ".join(format(end, form) for end in ends)
     if accuracy:

@@ -75,11 +75,8 @@ def test_a_path_may_start_with_the_home_folder(tmp_path, monkeypatch):
 )
 def test_a_file_that_is_no_history(tmp_path, content, message):
     path = tmp_path / "history.json"
+    with pytest.raises(FileNotFoundError, match="there is no history at"):
+        History.load(path)
     path.write_text(content)
     with pytest.raises(ValueError, match=message):
         History.load(path)
-
-
-def test_a_history_that_is_missing(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no history at"):
-        History.load(tmp_path / "none.json")

@@ -133,7 +133,7 @@ def test_without_accuracy_there_is_no_verdict_and_the_table_has_a_gap():
 
 
 def test_the_report_names_what_was_measured_and_what_was_extrapolated():
-    results = {"vgg16": result("vgg16"), "alexnet": result()}
+    results = json.loads(json.dumps({"vgg16": result("vgg16"), "alexnet": result()}))
     text = summary.markdown(results, MACHINE, SETTINGS)
     assert "| | AlexNet | VGG16 |" in text, "in this order, whatever the dictionary's order"
     assert "| **12 epochs, speed against the post's loop** | 6.0 (6.0 to 6.0) |" in text
@@ -246,6 +246,10 @@ def test_cost_measures_every_size_and_writes_its_report(tmp_path, monkeypatch):
     assert [row["ms_per_image"] for row in written["sizes"]] == [10.0, 10.0]
     assert written["machine"]["images"] == "tiny, enlarged"
     assert (tmp_path / "cost.md").exists() and (tmp_path / "cost.png").exists()
+
+
+def test_the_code_that_results_depend_on_is_there():
+    assert len(bench.code_sum()) == 16
 
 
 def test_cost_reads_images_from_archives_without_unpacking(tmp_path):
