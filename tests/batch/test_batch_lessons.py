@@ -27,15 +27,17 @@ def folder(tmp_path):
     return folder
 
 
-def test_the_lessons_after_a_failure_still_run(folder, tmp_path):
-    table = lessons.run_lessons(tmp_path / "out", folder=folder)
+def test_the_lessons_after_a_failure_still_run(folder, tmp_path, capsys):
+    assert main(["lessons", "--out", str(tmp_path / "out"), "--folder", str(folder)]) == 1
+    printed = capsys.readouterr()
+    assert "failed: 00_bad: cell 3: ZeroDivisionError" in printed.err
+    assert "01_good" in printed.out
+    table = pandas.read_csv(tmp_path / "out" / "results.csv", dtype=str)
+    assert list(table["lesson"]) == ["00_bad", "01_good"]
+    assert list(table.columns) == [*lessons.COLUMNS, "error"]
     assert list(table["status"]) == ["error", "ok"]
     assert table["error"][0] == "cell 3: ZeroDivisionError: division by zero"
-    assert table["val_accuracy"][1] == "0.750"
-    assert table["peak_gib"][1] == 1.0
-    stored = pandas.read_csv(tmp_path / "out" / "results.csv")
-    assert list(stored["lesson"]) == ["00_bad", "01_good"]
-    assert list(stored.columns) == [*lessons.COLUMNS, "error"]
+    assert (table["val_accuracy"][1], table["peak_gib"][1]) == ("0.750", "1.0")
     for name in ("lessons/00_bad.html", "lessons/01_good.html", "curves.png"):
         assert (tmp_path / "out" / name).stat().st_size > 1000
 
@@ -45,19 +47,6 @@ def test_parameters_go_to_the_lessons_that_have_them(folder, tmp_path):
     table = lessons.run_lessons(tmp_path / "out", folder=folder, parameters=parameters)
     assert list(table["status"]) == ["ok", "ok"]
     assert list(table["val_accuracy"]) == ["0.500", "0.500"]
-
-
-def test_the_command_exits_with_1_and_names_the_failure(folder, tmp_path, capsys):
-    code = main(["lessons", "--out", str(tmp_path / "out"), "--folder", str(folder)])
-    printed = capsys.readouterr()
-    assert code == 1
-    assert "failed: 00_bad: cell 3: ZeroDivisionError" in printed.err
-    assert "01_good" in printed.out
-
-
-def test_a_folder_without_lessons_is_an_error(tmp_path, capsys):
-    assert main(["lessons", "--folder", str(tmp_path)]) == 1
-    assert "no lessons (NN_name.ipynb) in" in capsys.readouterr().err
 
 
 def test_only_some_lessons_run(folder, tmp_path, capsys):
@@ -70,16 +59,15 @@ def test_only_some_lessons_run(folder, tmp_path, capsys):
         assert main(["lessons", *options, "--only", wrong]) == 1
         message = capsys.readouterr().err
         assert "no lesson's name starts with" in message and "00_bad, 01_good, 02_more" in message
+    assert main(["lessons", "--folder", str(tmp_path)]) == 1
+    assert "no lessons (NN_name.ipynb) in" in capsys.readouterr().err
 
 
-def test_parameters_are_not_for_outputs_in_place(folder, capsys):
+def test_outputs_are_stored_in_place_and_cleaned(folder, capsys):
     before = (folder / "01_good.ipynb").read_bytes()
     assert main(["lessons", "--folder", str(folder), "--in-place", "-p", "number=2"]) == 1
     assert "--in-place takes no -p" in capsys.readouterr().err
     assert (folder / "01_good.ipynb").read_bytes() == before
-
-
-def test_outputs_are_stored_in_place_and_cleaned(folder):
     lessons.run_in_place(folder, only="01")
     book = nbformat.read(folder / "01_good.ipynb", as_version=4)
     assert [cell.execution_count for cell in book.cells] == [1, 2]
@@ -91,11 +79,10 @@ def test_outputs_are_stored_in_place_and_cleaned(folder):
 
 
 def test_parameters_of_one_lesson_and_its_result(folder, tmp_path):
-    row = lessons.run_notebook(
-        folder / "01_good.ipynb", tmp_path / "new" / "a.ipynb", {"number": 2}
-    )
+    out = tmp_path / "new" / "a.ipynb"
+    row = lessons.run_notebook(folder / "01_good.ipynb", out, {"number": 2})
     assert (row["status"], row["error"], row["images"]) == ("ok", "", "synthetic images")
-    assert row["result"] == lessons.read_result(tmp_path / "new" / "a.ipynb")
+    assert row["result"] == lessons.read_result(out)
     assert row["result"]["val_accuracy"] == 0.5
 
 
@@ -107,15 +94,6 @@ def test_a_row_is_described_in_one_line(value, text):
     row = {"lesson": "03_vgg16", "seconds": 12.0, "peak_gib": float("nan"), "status": "ok"}
     row |= {"images": "photographs", "weights": "demo", "error": ""}
     line = lessons.describe(row | {"val_accuracy": lessons._accuracy_text(value)})
-    assert line.split() == [
-        "03_vgg16",
-        "12.0",
-        "s",
-        "?",
-        "ok",
-        "photographs",
-        "demo",
-        *text.split(),
-    ]
+    assert line.split() == f"03_vgg16 12.0 s ? ok photographs demo {text}".split()
     failed = lessons.describe(row | {"status": "error", "error": "cell 3: no", "val_accuracy": ""})
     assert failed.endswith("error  cell 3: no")

@@ -69,33 +69,31 @@ def test_a_run_that_was_cut_off_is_repeated(tiny, tmp_path, quick):
     assert set(rewritten(before, tmp_path)) == set(done["notebook"][:2])
 
 
-class GivesUp(Executor):
-    """An executor that cancels its calls, as a cluster does that is shut down."""
+class Failing(Executor):
+    """An executor that cancels its calls, or whose machines do not see the folder of results."""
+
+    def __init__(self, cancels: bool):
+        self.cancels = cancels
 
     def submit(self, function, /, *args, **more):
         future = Future()
-        future.cancel()
-        future.set_running_or_notify_cancel()
-        return future
-
-
-class LosesFiles(Executor):
-    """An executor whose machines do not see the folder of results."""
-
-    def submit(self, function, /, *args, **more):
-        future = Future()
-        future.set_result(None)
+        if self.cancels:
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        else:
+            future.set_result(None)
         return future
 
 
 @pytest.mark.parametrize(
-    ("executor", "message"),
+    ("cancels", "message"),
     [
-        (GivesUp(), "CancelledError: the executor gave up the run; repeat the sweep to try it"),
-        (LosesFiles(), "FileNotFoundError: .* other machines need a folder that all share"),
+        (True, "CancelledError: the executor gave up the run; repeat the sweep to try it"),
+        (False, "FileNotFoundError: .* other machines need a folder that all share"),
     ],
 )
-def test_an_executor_that_fails_makes_error_rows(executor, message, tiny, tmp_path, quick):
+def test_an_executor_that_fails_makes_error_rows(cancels, message, tiny, tmp_path, quick):
+    executor = Failing(cancels)
     table = sweeps.sweep(tiny, {"number": [1, 2]}, tmp_path, executor=executor, quiet=True)
     assert list(table["status"]) == ["error", "error"]
     assert re.match(message, table["error"][0])

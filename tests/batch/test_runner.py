@@ -61,8 +61,3 @@ def test_a_finished_run_is_not_executed_again(tiny, tmp_path, quick):
     assert run_files(tmp_path) == before
     runner.execute_run(source, target, record | {"key": "another"})
     assert run_files(tmp_path) != before
-
-
-def test_a_notebook_without_a_record_has_an_empty_one(tiny):
-    assert runner.read_record(None) == {}
-    assert runner.read_record(nbformat.read(tiny, as_version=4)) == {}

@@ -1,8 +1,6 @@
 """Tests of `batch.storage`: files are whole or not there, in a folder and in a store."""
 
 import contextlib
-import errno
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import pandas
@@ -17,12 +15,9 @@ def test_an_address_is_no_path(tmp_path):
     assert not storage.is_address(tmp_path) and not storage.is_address("C:\\folder")
 
 
-def test_a_folder_that_is_not_there_has_no_files(tmp_path):
+def test_a_notebook_that_is_not_there_or_was_cut_off_is_none(tmp_path):
     assert storage.file_names(str(tmp_path / "none")) == []
     assert storage.read_notebook(str(tmp_path / "none" / "a.ipynb")) is None
-
-
-def test_a_notebook_that_was_cut_off_is_none(tmp_path):
     path = write(tmp_path / "a.ipynb", "1")
     assert storage.read_notebook(str(path)).cells[0].source == "1"
     path.write_text(path.read_text()[:-20])
@@ -30,26 +25,11 @@ def test_a_notebook_that_was_cut_off_is_none(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["new", b"new"])
-def test_a_file_is_replaced_as_a_whole_and_reaches_the_disk(content, tmp_path, monkeypatch):
-    synced, fsync = [], os.fsync
-    monkeypatch.setattr(os, "fsync", lambda number: synced.append(number) or fsync(number))
-    (tmp_path / "results.csv").write_text("old")
+def test_a_file_is_written_by_the_function_that_writes_whole_files(content, tmp_path, monkeypatch):
+    written = []
+    monkeypatch.setattr(storage.files, "write_bytes", lambda *pair: written.append(pair))
     storage.write(str(tmp_path / "results.csv"), content)
-    assert (tmp_path / "results.csv").read_bytes() == b"new"
-    assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
-    assert synced
-
-
-def test_a_full_disk_leaves_the_old_file_and_no_temporary_one(tmp_path, monkeypatch):
-    def full(number):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    (tmp_path / "results.csv").write_text("old")
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left on device"):
-        storage.write(str(tmp_path / "results.csv"), "new")
-    assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
-    assert (tmp_path / "results.csv").read_text() == "old"
+    assert written == [(tmp_path / "results.csv", b"new")]
 
 
 def test_a_sweep_writes_to_a_store(tiny, tmp_path, same_package, monkeypatch, capsys):

@@ -19,6 +19,13 @@ def tiny_set(tmp_path_factory):
 
 
 @pytest.fixture
+def draws_five(monkeypatch):
+    """Draw five images where all would be drawn."""
+    write, few = synthetic.write, {"train": {"ants": 2, "bees": 1}, "val": {"ants": 1, "bees": 1}}
+    monkeypatch.setattr(synthetic, "write", lambda folder, **more: write(folder, **few, **more))
+
+
+@pytest.fixture
 def course(tmp_path):
     """Return a folder of two tiny lessons, with solutions and figures."""
     return write_course(tmp_path)

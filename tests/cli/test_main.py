@@ -25,10 +25,14 @@ def test_modules_load_when_first_used_and_unknown_ones_are_named():
         tutorial_utils.trainning  # noqa: B018
 
 
-@pytest.mark.parametrize("wrong", [[], ["dance"], ["draw"]])
-def test_wrong_usage_exits_with_2(wrong, capsys):
+@pytest.mark.parametrize(
+    "wrong",
+    ["", "dance", "draw", "predict", "predict m"]
+    + [f"predict m a.png {options}" for options in ("--top 0", "--top two", "--json --csv")],
+)
+def test_wrong_usage_exits_with_2(wrong):
     with pytest.raises(SystemExit) as caught:
-        main(wrong)
+        main(wrong.split())
     assert caught.value.code == 2
 
 

@@ -8,7 +8,7 @@ import types
 import zipfile
 from pathlib import Path
 
-import nbformat
+import tiny_notebooks
 
 from tutorial_utils import models, synthetic
 from tutorial_utils._support import cache
@@ -16,6 +16,13 @@ from tutorial_utils.cli import kit
 
 WEIGHTS = b"not really weights" * 100
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
+LESSON = """
+from tutorial_utils import data, lesson, models
+lesson.check(globals())
+images = data.load()
+weights = models.find_weights('alexnet')
+lesson.report('01_two', images=images.kind, weights=weights.kind, found=weights.summary)
+"""
 
 
 def write_course(base: Path) -> Path:
@@ -26,27 +33,9 @@ def write_course(base: Path) -> Path:
     (folder.parent / "images" / "a.png").write_bytes(b"figure")
     for name in ("00_one", "01_two"):
         for path in (folder / f"{name}.ipynb", folder / "solutions" / f"{name}.ipynb"):
-            path.write_text(lesson_text(name))
+            tiny_notebooks.write(path, "seed: int = 0", LESSON if name == "01_two" else "1 + 1")
     (folder / "other.txt").write_text("not packed")
     return folder
-
-
-def lesson_text(name: str) -> str:
-    code = (
-        "from tutorial_utils import data, lesson, models\n"
-        "lesson.check(globals())\n"
-        "images = data.load()\n"
-        "weights = models.find_weights('alexnet')\n"
-        f"lesson.report({name!r}, images=images.kind, weights=weights.kind, found=weights.summary)"
-    )
-    code = code if name == "01_two" else "1 + 1"
-    cells = [
-        nbformat.v4.new_code_cell("seed: int = 0", metadata={"tags": ["parameters"]}, id="one"),
-        nbformat.v4.new_code_cell(code, id="two"),
-    ]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    book = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-    return nbformat.writes(book)
 
 
 def equip(folder: Path, monkeypatch, images: Path) -> None:
@@ -74,7 +63,11 @@ def caches_are_empty() -> bool:
     return there == [] and not any(path.exists() for path in kit.weights_paths())
 
 
-def changed(archive: Path, change, *, manifest=None, compress=zipfile.ZIP_STORED) -> Path:
+def unchanged(name, content):
+    return [(name, content)]
+
+
+def changed(archive: Path, change=unchanged, *, manifest=None, compress=zipfile.ZIP_STORED) -> Path:
     """Write a changed copy of a kit: `change` returns the members to write in place of one."""
     out = archive.with_name("changed.zip")
     with zipfile.ZipFile(archive) as old, zipfile.ZipFile(out, "w", compress) as new:
@@ -89,7 +82,3 @@ def changed(archive: Path, change, *, manifest=None, compress=zipfile.ZIP_STORED
                 member.filename = name
                 new.writestr(member, text)
     return out
-
-
-def unchanged(name, content):
-    return [(name, content)]

@@ -46,11 +46,8 @@ def test_a_prefix_of_the_checksum_is_enough(tmp_path):
         assert get(url, tmp_path, sha256=sha256(CONTENT)[:8].upper()).is_file()
         with pytest.raises(ConnectionError, match="not the expected one: SHA-256 .* expected 0000"):
             get(url, tmp_path, sha256="00000000")
-
-
-def test_a_prefix_that_is_too_short(tmp_path):
-    with pytest.raises(ValueError, match="sha256 must have 8 digits or more, not '1234567'"):
-        get("http://127.0.0.1:1/a.zip", tmp_path, sha256="1234567")
+        with pytest.raises(ValueError, match="sha256 must have 8 digits or more, not '1234567'"):
+            get(url, tmp_path, sha256="1234567")
 
 
 NOT_HTTP = "the server's answer is not valid HTTP"

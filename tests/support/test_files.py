@@ -3,8 +3,8 @@
 import json
 import os
 import stat
-from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -80,8 +80,7 @@ def test_json_that_cannot_be_read(tmp_path, content, reason):
 
 
 def test_space_on_the_disk(tmp_path, monkeypatch):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: usage(0, 0, 10**9))
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**9))
     files.check_space(tmp_path, 10**9 - files.MARGIN_BYTES)
     message = f"^before: the disk of {tmp_path} has 1000 MB free and 1067 MB are needed after$"
     with pytest.raises(OSError, match=message):

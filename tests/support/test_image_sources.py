@@ -83,28 +83,19 @@ def test_synthetic_images_when_no_other_source_has_images(capsys):
     )
 
 
-def test_synthetic_images_are_drawn_once(monkeypatch, capsys):
+def test_synthetic_images_are_drawn_once_for_each_version(monkeypatch, capsys):
     first = data.load(quiet=True)
     assert capsys.readouterr() == ("", "")
-    monkeypatch.setattr(
-        image_sources.synthetic, "write", lambda *_, **__: pytest.fail("drawn again")
-    )
+    monkeypatch.setattr(image_sources.synthetic, "write", lambda *_, **__: pytest.fail("again"))
     again = data.load()
     assert again == first
     assert capsys.readouterr().out == f"{again.summary}\n"
-
-
-def test_a_source_given_is_named_in_the_summary():
-    images = data.load("synthetic", quiet=True)
-    assert images.summary.endswith("(drawn by tutorial_utils.synthetic; source='synthetic')")
-
-
-def test_synthetic_images_are_drawn_again_when_the_version_changes(monkeypatch):
-    old = data.load(quiet=True)
+    given = data.load("synthetic", quiet=True)
+    assert given.summary.endswith("(drawn by tutorial_utils.synthetic; source='synthetic')")
+    monkeypatch.setattr(image_sources.synthetic, "write", write)
     monkeypatch.setattr(image_sources.synthetic, "VERSION", 8)
-    new = data.load(quiet=True)
-    assert new.root.name == "synthetic-8"
-    assert old.root.exists()
+    assert data.load(quiet=True).root.name == "synthetic-8"
+    assert first.root.exists()
 
 
 def test_no_summary_names_this_machine(monkeypatch, folder, tmp_path):
@@ -114,7 +105,9 @@ def test_no_summary_names_this_machine(monkeypatch, folder, tmp_path):
     assert not any(str(tmp_path) in line for line in lines)
 
 
-def test_ants_bees_dir_comes_first(monkeypatch, folder):
+def test_a_folder_comes_before_ants_bees_dir_and_that_before_the_others(
+    monkeypatch, folder, tmp_path
+):
     data.load("synthetic", quiet=True)
     monkeypatch.setenv("ANTS_BEES_DIR", str(folder))
     for source in ("auto", "folder"):
@@ -123,11 +116,7 @@ def test_ants_bees_dir_comes_first(monkeypatch, folder):
         assert (images.origin, images.kind) == ("folder", "own folder")
         assert images.summary.endswith("2 val (the folder in ANTS_BEES_DIR)")
     assert data.load("synthetic", quiet=True).origin == "synthetic"
-
-
-def test_a_folder_given_comes_before_ants_bees_dir(monkeypatch, folder, tmp_path):
     other = make_set(tmp_path / "other", ("cats", "dogs"))
-    monkeypatch.setenv("ANTS_BEES_DIR", str(folder))
     for source in (other, str(other)):
         images = data.load(source, quiet=True)
         assert images.root == other
@@ -145,9 +134,7 @@ def test_a_folder_may_be_relative(monkeypatch, folder, tmp_path):
     assert images.dataset("train")[0][0].size == (24, 16)
 
 
-def test_a_folder_may_begin_at_home(monkeypatch, folder, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+def test_a_folder_may_begin_at_home(monkeypatch, folder, home):
     for source in ("~/mine", Path("~/mine")):
         assert data.load(source, quiet=True).root == folder
     monkeypatch.setenv("ANTS_BEES_DIR", "~/mine")
@@ -159,48 +146,38 @@ def test_a_folder_may_begin_at_home(monkeypatch, folder, tmp_path):
 def test_ants_bees_dir_that_is_missing_is_an_error(monkeypatch, tmp_path):
     monkeypatch.setenv("ANTS_BEES_DIR", str(tmp_path / "gone"))
     for source in ("auto", "folder"):
-        with pytest.raises(
-            FileNotFoundError, match="folder in ANTS_BEES_DIR does not exist: .*gone"
-        ):
+        with pytest.raises(FileNotFoundError, match="in ANTS_BEES_DIR does not exist: .*gone"):
             data.load(source)
 
 
-def test_photographs_in_the_cache_come_before_the_download(server, tmp_path):
+@pytest.mark.parametrize("value", ["", "  "])
+def test_source_folder_needs_the_variable(monkeypatch, value):
+    monkeypatch.setenv("ANTS_BEES_DIR", value)
+    with pytest.raises(FileNotFoundError, match="needs ANTS_BEES_DIR, which is not set: set it"):
+        data.load("folder")
+
+
+def test_photographs_in_the_cache_come_before_the_download(server, tmp_path, monkeypatch):
+    data.load("synthetic", quiet=True)
     asked = server(archive(tmp_path))
-    first = data.load("download", quiet=True)
+    first = data.load(quiet=True)
     assert first.origin == "download"
     images = data.load(quiet=True)
     assert (images.origin, images.kind) == ("cache", "photographs")
     assert images.summary == "images: 7 photographs, 5 train, 2 val (from the cache)"
     assert images.root == first.root
+    monkeypatch.setenv("TUTORIAL_OFFLINE", "1")
+    monkeypatch.setattr(connection, "online", lambda force=False: False)
+    assert data.load("download", quiet=True).origin == "download"
     assert len(asked) == 1
 
 
-def test_photographs_are_downloaded_although_synthetic_images_are_cached(server, tmp_path):
-    data.load("synthetic", quiet=True)
-    server(archive(tmp_path))
-    assert data.load(quiet=True).origin == "download"
-
-
 def test_unknown_source_lists_the_allowed():
+    allowed = "allowed: auto, folder, cache, download, synthetic, or the path of a folder"
     for source in ("chache", "", None, 3, ["auto"]):
-        allowed = re.escape(
-            "allowed: auto, folder, cache, download, synthetic, or the path of a folder"
-        )
-        with pytest.raises(
-            ValueError, match=rf"unknown source {re.escape(repr(source))}; {allowed}"
-        ):
+        message = re.escape(f"unknown source {source!r}; {allowed}")
+        with pytest.raises(ValueError, match=message):
             data.load(source)
-
-
-def test_source_folder_needs_the_variable(monkeypatch):
-    for value in (None, "", "  "):
-        if value is not None:
-            monkeypatch.setenv("ANTS_BEES_DIR", value)
-        with pytest.raises(
-            FileNotFoundError, match="needs ANTS_BEES_DIR, which is not set: set it"
-        ):
-            data.load("folder")
 
 
 def test_source_cache_needs_images_in_the_cache():
@@ -235,18 +212,9 @@ def test_source_download_tries_although_a_failure_is_remembered(monkeypatch):
     assert asked == [True]
 
 
-def test_source_download_uses_an_earlier_download(server, tmp_path, monkeypatch):
-    server(archive(tmp_path))
-    data.load("download", quiet=True)
-    monkeypatch.setenv("TUTORIAL_OFFLINE", "1")
-    monkeypatch.setattr(connection, "online", lambda force=False: False)
-    assert data.load("download", quiet=True).origin == "download"
-
-
 def test_download_whole(server, tmp_path, capsys):
-    asked = server(
-        archive(tmp_path, **{"hymenoptera_data/train/ants/imageNotFound.gif": b"GIF89a"})
-    )
+    extra = {"hymenoptera_data/train/ants/imageNotFound.gif": b"GIF89a"}
+    asked = server(archive(tmp_path, **extra))
     images = data.load()
     assert (images.origin, images.kind) == ("download", "photographs")
     assert images.counts() == {"train": {"ants": 2, "bees": 3}, "val": {"ants": 1, "bees": 1}}
@@ -258,56 +226,34 @@ def test_download_whole(server, tmp_path, capsys):
     assert images.summary == f"images: 7 photographs, 5 train, 2 val (downloaded from {host})"
 
 
-FAILURES = [
-    ({"cut": 500}, "no connection was made, or it was cut"),
-    (
-        {"sha": "0" * 64},
-        r"the file that arrived is not the expected one: SHA-256 \w+\.\.\., expected 0{12}\.\.\.",
-    ),
-    ({"status": 404}, "the server answered HTTP 404"),
-    ({"wait_s": 1.0}, "the server was silent for 0 s"),
-]
+OTHER = r"the file that arrived is not the expected one: SHA-256 \w+\.\.\., expected 0{12}\.\.\."
+NO_SPLITS = zipped({"hymenoptera_data/readme.txt": "x"})
 
 
-@pytest.mark.parametrize(("settings", "reason"), FAILURES)
-def test_source_download_that_fails(server, tmp_path, monkeypatch, settings, reason):
-    monkeypatch.setattr(downloads, "TIMEOUT_S", 0.3)
-    server(archive(tmp_path), **settings)
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"cut": 500}, "no connection was made, or it was cut"),
+        ({"sha": "0" * 64}, OTHER),
+        ({"status": 404}, "the server answered HTTP 404"),
+        ({"wait_s": 1.0}, "the server was silent for 0 s"),
+        ({"content": b"<html>log in</html>"}, "the file that arrived is no zip archive"),
+        ({"content": NO_SPLITS}, "the archive holds no folder with train and val"),
+    ],
+)
+def test_a_download_that_fails_leaves_nothing(server, tmp_path, monkeypatch, settings, reason):
+    if "wait_s" in settings:
+        monkeypatch.setattr(downloads, "TIMEOUT_S", 0.3)
+    server(**({"content": archive(tmp_path)} | settings))
     message = rf"the download of http://127.0.0.1:\d+/.* failed: {reason}\. Try again later"
     with pytest.raises(ConnectionError, match=message):
         data.load("download", quiet=True)
     assert no_photographs_cached()
     with pytest.raises(FileNotFoundError, match="no complete set"):
         data.load("cache")
-
-
-@pytest.mark.parametrize(("settings", "reason"), FAILURES)
-def test_source_auto_falls_back_when_the_download_fails(
-    server, tmp_path, monkeypatch, settings, reason
-):
-    monkeypatch.setattr(downloads, "TIMEOUT_S", 0.3)
-    server(archive(tmp_path), **settings)
     images = data.load(quiet=True)
     assert (images.origin, images.kind) == ("synthetic", "synthetic images")
     assert re.search(rf"synthetic; the download failed: {reason}\)$", images.summary)
-    assert no_photographs_cached()
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"<html>Please log in</html>", "the file that arrived is no zip archive"),
-        (
-            zipped({"hymenoptera_data/readme.txt": "x"}),
-            "the archive holds no folder with train and",
-        ),
-    ],
-)
-def test_an_archive_that_is_wrong_leaves_nothing(server, content, reason):
-    server(content)
-    with pytest.raises(ConnectionError, match=reason):
-        data.load("download", quiet=True)
-    assert reason in data.load(quiet=True).summary
     assert no_photographs_cached()
 
 
@@ -344,41 +290,34 @@ def test_photographs_that_were_damaged_are_downloaded_again(server, tmp_path, mo
     assert "; the photographs in the cache are not complete; no network: " in images.summary
 
 
-@pytest.mark.parametrize("source", ["auto", "synthetic", "download"])
-def test_a_cache_that_cannot_be_written(server, monkeypatch, tmp_path, source):
+def test_a_cache_that_cannot_be_written(server, monkeypatch, tmp_path, folder):
     server(archive(tmp_path))
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ANTS_BEES_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(PermissionError, match="cache cannot be written .*set ANTS_BEES_CACHE"):
-        data.load(source)
-
-
-def test_a_folder_needs_no_cache(monkeypatch, tmp_path, folder):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("ANTS_BEES_CACHE", str(tmp_path / "file" / "cache"))
+    for source in ("auto", "synthetic", "download"):
+        with pytest.raises(PermissionError, match="cache cannot be written .*set ANTS_BEES_CACHE"):
+            data.load(source)
     monkeypatch.setenv("ANTS_BEES_DIR", str(folder))
     assert data.load(quiet=True).origin == "folder"
 
 
-def test_no_room_for_the_synthetic_images(monkeypatch):
-    def full(*_, **__):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(image_sources.synthetic, "write", full)
-    with pytest.raises(
-        OSError, match="No space left on device.: make room, or set ANTS_BEES_CACHE"
-    ):
-        data.load(quiet=True)
-    assert {path.name for path in cache.cache_path().iterdir()} <= {"synthetic-7.lock"}
+FULL = "No space left on device"
 
 
-def test_an_interrupt_while_drawing_leaves_nothing(monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(28, FULL), f"{FULL}.: make room, or set ANTS_BEES_CACHE"),
+        (KeyboardInterrupt("stop"), "stop"),
+    ],
+)
+def test_an_error_while_drawing_leaves_nothing(monkeypatch, error, message):
     def interrupted(folder, **_):
         make_set(folder)
-        raise KeyboardInterrupt
+        raise error
 
     monkeypatch.setattr(image_sources.synthetic, "write", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(type(error), match=message):
         data.load(quiet=True)
     assert {path.name for path in cache.cache_path().iterdir()} <= {"synthetic-7.lock"}
     monkeypatch.setattr(image_sources.synthetic, "write", write)

@@ -32,16 +32,6 @@ def test_scored_batches_use_evaluation_mode_and_no_gradients():
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_the_network_is_put_back_after_an_error():
-    network = head(classes=1).train()
-    with (
-        pytest.raises(ValueError, match="has the label 1"),
-        inference.scored_batches(network, loader(), device=CPU) as scored,
-    ):
-        list(scored)
-    assert network.training and not torch.is_inference_mode_enabled()
-
-
 @pytest.mark.parametrize(
     ("network", "message"),
     [

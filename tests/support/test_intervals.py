@@ -2,6 +2,7 @@
 
 import math
 import re
+from statistics import NormalDist
 
 import numpy
 import pytest
@@ -15,30 +16,23 @@ from tutorial_utils._support import intervals
 def test_the_interval_of_the_post():
     low, high = intervals.interval(139, 153)
     assert (round(low, 3), round(high, 3)) == (0.852, 0.945)
+    assert intervals.interval(numpy.int64(139), numpy.int32(153)) == (low, high)
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
-def test_the_interval_is_wilsons(counts):
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))),
+    st.floats(0.5, 0.99),
+)
+def test_the_interval_is_wilsons(counts, level):
     correct, total = counts
-    low, high = intervals.interval(correct, total)
-    z, p = 1.959963984540054, correct / total
+    low, high = intervals.interval(correct, total, level=level)
+    z, p = NormalDist().inv_cdf((1 + level) / 2), correct / total
     middle = (p + z**2 / (2 * total)) / (1 + z**2 / total)
     half = z / (1 + z**2 / total) * math.sqrt(p * (1 - p) / total + z**2 / (4 * total**2))
     assert low == pytest.approx(max(0, middle - half), abs=1e-9)
     assert high == pytest.approx(min(1, middle + half), abs=1e-9)
     assert 0 <= low <= p <= high <= 1
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 50), st.floats(0.5, 0.98))
-def test_more_images_give_narrower_and_a_higher_level_wider_intervals(correct, level):
-    def width(correct, total, level):
-        low, high = intervals.interval(correct, total, level=level)
-        return high - low
-
-    assert width(correct, 50, level) > width(4 * correct, 200, level)
-    assert width(correct, 50, level) < width(correct, 50, level + 0.01)
 
 
 @pytest.mark.parametrize(
@@ -66,10 +60,6 @@ def test_level_is_between_0_and_1(level):
         intervals.interval(1, 2, level=level)
 
 
-def test_numpy_counts_are_whole_numbers():
-    assert intervals.interval(numpy.int64(1), numpy.int32(2)) == intervals.interval(1, 2)
-
-
 def test_describe():
     assert intervals.describe(140, 153) == "0.915 (140/153), 95% interval 0.860 to 0.950"
     assert "99.5% interval" in intervals.describe(140, 153, level=0.995)
@@ -87,15 +77,11 @@ def test_the_mean_is_within_the_range(values):
     assert found.low <= found.mean + 1e-9 and found.mean <= found.high + 1e-9
 
 
-@pytest.mark.parametrize("values", [[0.5, math.nan], [math.inf], ["0.5"], [None]])
+@pytest.mark.parametrize("values", [[0.5, math.nan], [math.inf], ["0.5"], [None], []])
 def test_values_must_be_finite_numbers(values):
-    with pytest.raises(ValueError, match="values must be finite numbers, not"):
+    message = "values must be finite numbers, not" if values else "there are no values"
+    with pytest.raises(ValueError, match=message):
         intervals.mean_and_range(values)
-
-
-def test_no_values():
-    with pytest.raises(ValueError, match="there are no values"):
-        intervals.mean_and_range([])
 
 
 def test_the_bootstrap_agrees_with_wilson_on_an_accuracy():
@@ -118,9 +104,6 @@ def test_the_bootstrap_depends_on_its_seed_alone():
     assert intervals.bootstrap(values, draws=300) == intervals.bootstrap(values, draws=300)
     assert intervals.bootstrap(values, draws=300) != intervals.bootstrap(values, draws=300, seed=1)
     assert (numpy.random.get_state()[1] == state).all()
-
-
-def test_the_bootstrap_of_equal_values_is_that_value():
     assert intervals.bootstrap([1.0] * 5) == (1.0, 1.0)
 
 

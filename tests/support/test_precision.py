@@ -65,8 +65,5 @@ def test_a_gpu_that_emulates_bfloat16_is_not_native(native, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
     assert native_bf16("cuda") is native
     assert native_bf16(torch.device("cuda", 1)) is native
-
-
-def test_other_devices():
     assert native_bf16("mps") is True
     assert native_bf16("meta") is False

@@ -19,6 +19,7 @@ def test_a_preset_is_torchvisions_own():
     torchvisions = torchvision.models.VGG16_Weights.IMAGENET1K_V1.transforms()
     assert type(ours) is type(torchvisions)
     assert repr(ours) == repr(torchvisions)
+    assert models.preset is preset
 
 
 def test_a_preset_resizes_crops_and_normalises():
@@ -27,10 +28,6 @@ def test_a_preset_resizes_crops_and_normalises():
     tensor = transform(Image.new("RGB", (30, 20), (255, 255, 255)))
     assert (tensor.shape, tensor.dtype) == ((3, 8, 8), torch.float32)
     assert tensor[:, 0, 0].tolist() == pytest.approx([0.9 / 0.5, 0.8 / 0.25, 0.7 / 0.125])
-
-
-def test_models_exports_it():
-    assert models.preset is preset
 
 
 def test_nothing_imports_torchvisions_private_module():

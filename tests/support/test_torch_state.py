@@ -30,15 +30,12 @@ def test_modes_are_restored_after_an_error_too(network, context):
     assert modes(network) == before
 
 
-def test_evaluation_mode(network):
-    with torch_state.evaluation_mode(network):
-        assert not any(modes(network))
-
-
-def test_preserve_modes_changes_nothing_itself(network):
+def test_modes_in_the_block(network):
     before = modes(network)
     with torch_state.preserve_modes(network):
         assert modes(network) == before
+    with torch_state.evaluation_mode(network):
+        assert not any(modes(network))
 
 
 def test_generators_are_restored():

@@ -22,19 +22,12 @@ SIZE_BYTES = 47_286_322
 
 
 class Found(NamedTuple):
-    """A folder with images, not yet looked through.
+    """A folder with images, not yet looked through."""
 
-    Attributes:
-        root: should hold `train` and `val`.
-        origin: "folder", "cache", "download" or "synthetic".
-        kind: "photographs" or "synthetic images"; None for a folder that may hold anything.
-        clause: where it came from, for the summary and for messages.
-    """
-
-    root: Path
-    origin: str
-    kind: str | None
-    clause: str
+    root: Path  # should hold `train` and `val`
+    origin: str  # "folder", "cache", "download" or "synthetic"
+    kind: str | None  # "photographs" or "synthetic images"; None if it may hold anything
+    clause: str  # where it came from, for the summary and for messages
 
 
 def find(source: str | Path, *, quiet: bool) -> Found:
@@ -76,7 +69,7 @@ def _is_path(source: object) -> bool:
 
 def _first(quiet: bool) -> Found:
     """Return what the first source has; the synthetic images are always possible."""
-    if _folder_in_environment():
+    if os.environ.get("ANTS_BEES_DIR", "").strip():
         return _from_folder()
     if root := cache.find(_photographs_name()):
         return Found(root, "cache", "photographs", "from the cache")
@@ -90,12 +83,8 @@ def _first(quiet: bool) -> Found:
         return _synthetic(f"{before}the download failed: {error}", quiet)
 
 
-def _folder_in_environment() -> str:
-    return os.environ.get("ANTS_BEES_DIR", "").strip()
-
-
 def _from_folder() -> Found:
-    if not (given := _folder_in_environment()):
+    if not (given := os.environ.get("ANTS_BEES_DIR", "").strip()):
         raise FileNotFoundError(
             "source='folder' needs ANTS_BEES_DIR, which is not set: set it to a folder that holds "
             "train and val, or give the folder itself, data.load('path/to/folder')"
@@ -172,9 +161,8 @@ def _synthetic(reason: str, quiet: bool) -> Found:
             return synthetic.write(work / "synthetic", progress=progress)
 
     try:
-        root = cache.get_or_create(
-            _synthetic_name(), make, what="the synthetic images", quiet=quiet
-        )
+        name, what = _synthetic_name(), "the synthetic images"
+        root = cache.get_or_create(name, make, what=what, quiet=quiet)
     except PermissionError:
         raise
     except OSError as error:

@@ -21,19 +21,13 @@ from tutorial_utils.batch import runner, storage, tables
 class Run(NamedTuple):
     """One combination of a sweep's values.
 
-    Attributes:
-        parameters: the notebook's parameters, by name.
-        varied: those that differ from run to run, for file names and printed lines.
-        key: SHA-256 of the notebook's code, the parameters, this package's code and torch's
-            version.
-        file: where the executed notebook goes, relative to the folder of results. A run that
-            is there under another name, from another grid, keeps that name.
+    A run whose notebook is there under another name, from another grid, keeps that name.
     """
 
     parameters: dict[str, Any]
-    varied: dict[str, Any]
-    key: str
-    file: str
+    varied: dict[str, Any]  # those that differ from run to run, for names and printed lines
+    key: str  # SHA-256 of the notebook's code, the parameters, the package's code, torch's version
+    file: str  # where the executed notebook goes, relative to the folder of results
 
 
 class Results:
@@ -85,7 +79,7 @@ class Results:
                 "other machines need a folder that all share, or an address such as s3://"
             )
         if failure is not None:
-            record |= runner.outcome(f"{type(failure).__name__}: {failure}")
+            record |= {"status": "error", "error": f"{type(failure).__name__}: {failure}"}
             record |= {"started": time.time(), "wall_s": None}
             runner.write_record(source, target, record)
             self._finished[run.key] = tables.FinishedRun(file, record, {})

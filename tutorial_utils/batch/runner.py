@@ -57,13 +57,9 @@ def execute_run(source: str, target: str, record: dict) -> None:
         return
     start = time.time()
     error = run_papermill(nbformat.reads(source, as_version=4), target, record["parameters"])
+    outcome = {"status": "error" if error else "ok", "error": error or ""}
     times = {"started": start, "wall_s": round(time.time() - start, 2)}
-    write_record(source, target, record | outcome(error) | times)
-
-
-def outcome(error: str | None) -> dict[str, str]:
-    """Return the part of a record that holds how the run ended."""
-    return {"status": "error" if error else "ok", "error": error or ""}
+    write_record(source, target, record | outcome | times)
 
 
 def read_record(book: nbformat.NotebookNode | None) -> dict:

@@ -15,17 +15,11 @@ NAN = float("nan")
 
 
 class FinishedRun(NamedTuple):
-    """A run that has ended.
+    """A run that has ended."""
 
-    Attributes:
-        file: its notebook, relative to the folder of results.
-        record: its record, see `runner`.
-        report: what the notebook reported by `lesson.report`, {} if nothing.
-    """
-
-    file: str
-    record: dict
-    report: dict
+    file: str  # its notebook, relative to the folder of results
+    record: dict  # see `runner`
+    report: dict  # what the notebook reported by `lesson.report`, {} if nothing
 
 
 def frame(runs: Sequence[FinishedRun]) -> pandas.DataFrame:

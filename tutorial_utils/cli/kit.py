@@ -29,19 +29,12 @@ CHUNK_BYTES = 2**20
 
 
 class Kit(NamedTuple):
-    """The content of `kit.json`.
+    """The content of `kit.json`."""
 
-    Attributes:
-        version: the version of tutorial_utils that made the kit.
-        images: the name of the images' folder in the cache.
-        files: {name in the archive: (size in bytes, SHA-256)}, without `kit.json`.
-        digest: SHA-256 of `kit.json`; two kits with the same digest have the same content.
-    """
-
-    version: str
-    images: str
-    files: dict[str, tuple[int, str]]
-    digest: str
+    version: str  # the version of tutorial_utils that made the kit
+    images: str  # the name of the images' folder in the cache
+    files: dict[str, tuple[int, str]]  # {name in the archive: (size in bytes, SHA-256)}
+    digest: str  # SHA-256 of `kit.json`; kits with the same digest have the same content
 
     @property
     def folder(self) -> str:
