@@ -54,7 +54,7 @@ def test_a_wrong_batch_size_raises_an_error(wrong, tiny):
         list(prediction.predict_files(tiny, ["a.png"], batch_size=wrong))
 
 
-def test_folders_are_expanded(tmp_path):
+def test_folders_and_a_tilde_are_expanded(tiny, tmp_path, monkeypatch):
     names = ("0.png", "a b/1.png", "a b/2.PNG", "a b/c/3.png", "a b-c/4.png", "été/5.jpg")
     wanted = [photo(tmp_path / "set" / name) for name in names]
     photo(tmp_path / "set" / ".cache" / "6.png")
@@ -63,10 +63,6 @@ def test_folders_are_expanded(tmp_path):
     (tmp_path / "empty").mkdir()
     given = [tmp_path / "set", tmp_path / "empty", tmp_path / "x.png"]
     assert list(prediction.expand(given)) == [*wanted, *given[1:]]
-
-
-def test_paths_may_begin_with_a_tilde(tiny, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    path = photo(tmp_path / "set" / "1.png")
-    assert list(prediction.expand(["~/set"])) == [path]
-    assert next(prediction.predict_files(tiny, ["~/set/1.png"])).problem is None
+    assert list(prediction.expand(["~/set"])) == wanted
+    assert next(prediction.predict_files(tiny, ["~/set/0.png"])).problem is None

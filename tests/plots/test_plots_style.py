@@ -15,21 +15,23 @@ def test_every_series_has_a_style_and_the_first_28_differ():
     assert len(set(plots.PALETTE)) == len(plots.PALETTE) == 7
 
 
-def test_show_keeps_the_alt_text(monkeypatch):
+@pytest.fixture
+def bars():
+    return plots.bars({"a": 1}, title="t", label="l")
+
+
+def test_show_needs_and_keeps_an_alt_text(bars, monkeypatch):
     shown = []
     monkeypatch.setattr(style, "display", lambda bundle, raw: shown.append(bundle))
-    plots.show(plots.bars({"a": 1}, title="t", label="l"), 'Bars: "a" is <1> & alone')
+    plots.show(bars, 'Bars: "a" is <1> & alone')
     assert 'alt="Bars: &quot;a&quot; is &lt;1&gt; &amp; alone"' in shown[0]["text/html"]
     assert shown[0]["text/plain"] == '[figure: Bars: "a" is <1> & alone]'
     assert plt.get_fignums() == []
+    for alt in ("", "  ", "figure"):
+        with pytest.raises(ValueError, match="alt must describe the figure in a sentence, not"):
+            plots.show(bars, alt)
 
 
-@pytest.mark.parametrize("alt", ["", "  ", "figure"])
-def test_show_needs_an_alt_text(alt):
-    with pytest.raises(ValueError, match="alt must describe the figure in a sentence, not"):
-        plots.show(plots.bars({"a": 1}, title="t", label="l"), alt)
-
-
-def test_save_makes_the_folder(tmp_path):
-    plots.save(plots.bars({"a": 1}, title="t", label="l"), tmp_path / "new" / "f.png")
+def test_save_makes_the_folder(bars, tmp_path):
+    plots.save(bars, tmp_path / "new" / "f.png")
     assert Image.open(tmp_path / "new" / "f.png").format == "PNG"

@@ -121,12 +121,12 @@ def _near_pairs(hashes: Sequence[ImageHash], distance: int) -> tuple[np.ndarray,
     return tuple(np.concatenate(found, axis=1))
 
 
-def _pairs_within(rows: np.ndarray, metric: str, limit: float, *, block: int = BLOCK) -> np.ndarray:
+def _pairs_within(rows: np.ndarray, metric: str, limit: float) -> np.ndarray:
     """Return the pairs i < j of rows whose distance is at most the limit, (2, M)."""
     from scipy.spatial.distance import cdist
 
     found = [np.empty((2, 0), dtype=int)]
-    for start in range(0, len(rows), block):
-        near = cdist(rows[start : start + block], rows[start:], metric) <= limit
+    for start in range(0, len(rows), BLOCK):
+        near = cdist(rows[start : start + BLOCK], rows[start:], metric) <= limit
         found.append(start + np.array(np.nonzero(np.triu(near, k=1))))
     return np.concatenate(found, axis=1)
