@@ -17,7 +17,7 @@ GOOD = {
     "folder": "",
     "val_percent": 30,
     "distance": 6,
-    "images": 5,  # a lesson's own, of which the type alone is checked
+    "images": 5,  # a parameter of one lesson: only its type is checked
 }
 KINDS = {name: type(value) for name, value in GOOD.items()}
 
