@@ -79,7 +79,7 @@ RECIPES = {
 
 
 def parse_sizes(words: Sequence[str]) -> tuple[tuple[float, int], ...]:
-    """Return the sizes that words such as `0:64 0.35:96` stand for.
+    """Return the sizes that words such as `0:64 0.35:96` give.
 
     Raises:
         ValueError: if a word has another form, or the shares do not start with 0 and rise.

@@ -31,20 +31,7 @@ class Found(NamedTuple):
 
 
 def find(source: str | Path, *, quiet: bool) -> Found:
-    """Return the folder of images that a source gives.
-
-    Args:
-        source: one of `SOURCES`, or a folder. "auto" takes the first that has images: the folder
-            in ANTS_BEES_DIR, the photographs in the cache, the download, the synthetic images. Any
-            other source never falls back.
-        quiet: print nothing.
-
-    Raises:
-        ValueError: if the source is unknown.
-        FileNotFoundError: if ANTS_BEES_DIR is not set, or the cache has no images.
-        ConnectionError: if source="download" fails.
-        PermissionError: if the cache cannot be written.
-    """
+    """Return the folder of images that a source gives; see `data.load` for arguments and errors."""
     if isinstance(source, os.PathLike) or _is_path(source):
         return Found(files.as_path(source), "folder", None, f"the folder {source}")
     if not isinstance(source, str) or source not in SOURCES:
