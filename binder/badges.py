@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FIRST_LESSON = "00_start_here.ipynb"
 PACKAGE = "tutorial_utils[colab]"
 MARK = 'find_spec("tutorial_utils")'  # identifies a bootstrap cell
+COLLAPSED = {"cellView": "form", "jupyter": {"source_hidden": True}}  # in Colab and JupyterLab
 BADGE = re.compile(r"^\[!\[(?:Open in Binder|Open in Colab|Tests)\]\(.*\)\n?", re.M)
 
 OWNER = re.compile(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}")
@@ -76,21 +77,23 @@ def check(repo: str, ref: str) -> Address:
     return Address(repo, ref)
 
 
-def badges(notebook: str, address: Address) -> str:
-    """Return the two lines of Markdown that open a notebook on Binder and on Colab."""
+def badges(notebook: str, address: Address, *, images: str = "../images/") -> str:
+    """Return the two lines of Markdown that open a notebook on Binder and on Colab.
+
+    The badges' images are files of the course, so a reader without a network sees them too.
+    """
     binder = f"https://mybinder.org/v2/gh/{address.repo}/{address.ref}?urlpath=lab/tree/notebooks/"
     colab = f"https://colab.research.google.com/github/{address.repo}/blob/{address.ref}/notebooks/"
-    colab_badge = "https://colab.research.google.com/assets/colab-badge.svg"
     return (
-        f"[![Open in Binder](https://mybinder.org/badge_logo.svg)]({binder}{notebook})\n"
-        f"[![Open in Colab]({colab_badge})]({colab}{notebook})\n"
+        f"[![Open in Binder]({images}binder.svg)]({binder}{notebook})\n"
+        f"[![Open in Colab]({images}colab.svg)]({colab}{notebook})\n"
     )
 
 
 def bootstrap(address: Address) -> str:
     """Return the source of the cell that installs the package where it is missing."""
     return (
-        "# On Colab this installs the course's package. Where it is there, nothing happens.\n"
+        "# @title Install the course on Colab. Elsewhere nothing happens.\n"
         "from importlib.util import find_spec\n"
         "\n"
         f"if {MARK} is None:\n"
@@ -184,7 +187,7 @@ def _readme(path: Path, old: Address, new: Address) -> str:
     text = rewrite(path.read_text(encoding="utf-8"), old, new)
     runs = f"https://github.com/{new.repo}/actions/workflows/test.yml"
     tests = f"[![Tests]({runs}/badge.svg)]({runs})\n"
-    return _under_title(text, tests + badges(FIRST_LESSON, new))
+    return _under_title(text, tests + badges(FIRST_LESSON, new, images="images/"))
 
 
 def _under_title(text: str, lines: str) -> str:
@@ -201,8 +204,9 @@ def _lesson(path: Path, old: Address, new: Address) -> str:
     index = next((i for i, cell in enumerate(book.cells) if MARK in cell.source), None)
     if index is None:
         _insert(book, nbformat.v4.new_code_cell(bootstrap(new), id=f"{path.stem[:2]}-bootstrap"))
-    else:
-        book.cells[index].source = bootstrap(new)
+        index = 1
+    book.cells[index].source = bootstrap(new)
+    book.cells[index].metadata |= COLLAPSED
     return _text(path, before, book)
 
 

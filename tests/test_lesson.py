@@ -111,3 +111,13 @@ def test_a_model_folder_need_not_exist(tmp_path):
         check(str(tmp_path / "model.zip"))
     with pytest.raises(ValueError, match="model_folder must be text, not 3"):
         check(3)
+
+
+def test_vgg16_needs_its_memory_before_any_work(monkeypatch):
+    monkeypatch.setattr(lesson, "available_bytes", lambda: 2 * 2**30)
+    small = {"__annotations__": {"arch": str}, "arch": "alexnet"}
+    lesson.check(small, vgg16_gib=6.3)
+    large = {"__annotations__": {"arch": str}, "arch": "vgg16"}
+    lesson.check(dict(large), vgg16_gib=1.9)
+    with pytest.raises(MemoryError, match=r"needs 6.3 GiB .* 2.0 GiB are free: set arch"):
+        lesson.check(dict(large), vgg16_gib=6.3)

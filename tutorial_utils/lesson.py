@@ -19,6 +19,7 @@ from IPython.display import display
 from tutorial_utils import data, models
 from tutorial_utils._support.arguments import check_choice, check_whole, is_finite
 from tutorial_utils._support.files import as_path
+from tutorial_utils._support.memory import GIB, available_bytes
 
 MIME = "application/vnd.tutorial.result+json"
 LIVE = "application/vnd.jupyter.widget-view+json"  # a widget's output that needs a running kernel
@@ -36,7 +37,7 @@ PARAMETER_TYPES = (str, int, float, bool, list, dict, tuple, type(None))
 SHELL_NAMES = {"In", "Out", "exit", "quit", "open", "get_ipython"}
 
 
-def check(namespace: dict[str, Any]) -> None:
+def check(namespace: dict[str, Any], *, vgg16_gib: float = 0.0) -> None:
     """Check a lesson's parameters before any work is done.
 
     Call it as `lesson.check(globals())` right after the parameters cell. The first call also
@@ -46,9 +47,11 @@ def check(namespace: dict[str, Any]) -> None:
 
     Args:
         namespace: the notebook's globals, with the annotations of the parameters cell.
+        vgg16_gib: GiB of memory that the lesson needs with `arch = "vgg16"`.
 
     Raises:
         ValueError: if a value is out of range or of the wrong type, or a parameter is unknown.
+        MemoryError: if `arch` is "vgg16" and less memory than that is available.
     """
     declared = namespace.get("__annotations__", {})
     if not declared:
@@ -61,6 +64,8 @@ def check(namespace: dict[str, Any]) -> None:
     for name, kind in declared.items():
         if name in namespace:
             _check_value(name, namespace[name], kind)
+    if namespace.get("arch") == "vgg16" and not namespace.get("_lesson_checked"):
+        _check_memory(vgg16_gib)
     namespace["_lesson_checked"] = True
 
 
@@ -116,6 +121,15 @@ def versions() -> dict[str, str]:
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
     }
+
+
+def _check_memory(needed_gib: float) -> None:
+    free_gib = available_bytes() / GIB
+    if free_gib < needed_gib:
+        raise MemoryError(
+            f"this lesson needs {needed_gib:g} GiB of memory with arch = 'vgg16', and "
+            f"{free_gib:.1f} GiB are free: set arch = 'alexnet', or close other programs"
+        )
 
 
 def _check_unknown(namespace: dict[str, Any], declared: dict[str, Any]) -> None:

@@ -110,7 +110,7 @@ def test_it_inserts_what_is_missing_and_keeps_the_outputs(small):
     code = [cell for cell in book.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == [1, 2, 3]
     assert code[0].source == badges.bootstrap(badges.Address("a/b", "main"))
-    assert code[0].outputs == [] and code[0].metadata == {}
+    assert code[0].outputs == [] and code[0].metadata == badges.COLLAPSED
     assert code[2].outputs[0].execution_count == 3
     assert code[2].outputs[0].data == {"text/plain": "2"}
     readme = (small / "README.md").read_text()
