@@ -3,12 +3,18 @@
 import os
 from pathlib import Path
 
+import online
 import pytest
 
 os.environ.setdefault("MPLBACKEND", "agg")
 if "PYTEST_XDIST_WORKER" in os.environ:  # parallel workers share the processors
     share = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, share)))
+
+
+def pytest_report_header():
+    """Print which world the lessons' papermill runs take."""
+    return online.describe()
 
 
 @pytest.fixture(scope="session")

@@ -64,6 +64,9 @@ def test_only_some_lessons_run(folder, tmp_path, capsys):
 
 
 def test_outputs_are_stored_in_place_and_cleaned(folder, capsys):
+    book = nbformat.read(folder / "01_good.ipynb", as_version=4)
+    book.cells[1].metadata = {"cellView": "form", "execution": {"iopub.status.busy": "now"}}
+    nbformat.write(book, folder / "01_good.ipynb")
     before = (folder / "01_good.ipynb").read_bytes()
     assert main(["lessons", "--folder", str(folder), "--in-place", "-p", "number=2"]) == 1
     assert "--in-place takes no -p" in capsys.readouterr().err
@@ -71,7 +74,10 @@ def test_outputs_are_stored_in_place_and_cleaned(folder, capsys):
     lessons.run_in_place(folder, only="01")
     book = nbformat.read(folder / "01_good.ipynb", as_version=4)
     assert [cell.execution_count for cell in book.cells] == [1, 2]
-    assert book.cells[0].metadata == {"tags": ["parameters"]}
+    assert [cell.metadata for cell in book.cells] == [
+        {"tags": ["parameters"]},
+        {"cellView": "form"},
+    ]
     assert set(book.metadata) == {"kernelspec", "language_info"}
     assert lessons.read_result(folder / "01_good.ipynb")["val_accuracy"] == 0.75
     other = nbformat.read(folder / "00_bad.ipynb", as_version=4)

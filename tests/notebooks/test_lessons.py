@@ -1,10 +1,16 @@
-"""Every lesson runs: by papermill from the repository's root, and by nbval in its own folder."""
+"""Every lesson runs in both common worlds, online and offline, and twice in one kernel.
+
+Online: by papermill from the repository's root, with the photographs and weights in the form of
+ImageNet's. Offline: by nbval in the lesson's own folder, against the stored outputs.
+"""
 
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
+import online
 import papermill
 import pytest
 
@@ -25,17 +31,34 @@ def short(path: Path, **more) -> dict:
     return {name: value for name, value in (SHORT | more).items() if name in known}
 
 
+@pytest.fixture(scope="session")
+def torch_home() -> Path | None:
+    return online.torch_home()
+
+
 @pytest.mark.any_images
 @every_lesson
-def test_papermill_runs_it_from_the_root(path, tmp_path, monkeypatch):
-    # With the photographs where they are (in CI); nbval below always takes synthetic images.
+def test_papermill_runs_it_online(path, tmp_path, monkeypatch, torch_home):
     images = "folder" if os.environ.get("ANTS_BEES_DIR") else "synthetic"
+    if torch_home:
+        monkeypatch.setenv("TORCH_HOME", str(torch_home))
     monkeypatch.chdir(ROOT)
     row = lessons.run_notebook(path, tmp_path / path.name, short(path, source=images))
     assert row["status"] == "ok", row["error"]
     result = lessons.read_result(tmp_path / path.name)
     assert result["lesson"] == path.stem
     assert result["peak_bytes"] > 0
+    if "weights" in result:
+        assert result["weights"] == ("imagenet" if torch_home else "demo")
+
+
+@pytest.mark.parametrize("path", LESSONS[:7], ids=lambda p: p.stem)
+def test_it_can_be_run_twice_in_one_kernel(path, tmp_path):
+    book = nbformat.read(path, as_version=4)
+    book.cells += [cell | {"id": f"{cell.id}-again"} for cell in book.cells]
+    nbformat.write(book, tmp_path / path.name)
+    row = lessons.run_notebook(tmp_path / path.name, tmp_path / "out.ipynb", short(path))
+    assert row["status"] == "ok", row["error"]
 
 
 @every_lesson

@@ -5,10 +5,10 @@ import re
 import subprocess
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-# The lessons are added by the issues that rewrite them.
 SEARCHED = (
     "tutorial_utils",
     "tests",
@@ -41,6 +41,8 @@ PATTERN = re.compile("|".join(rf"\b(?:{word})\b" for word in WORDS), re.I)
 # What a docstring's first word may not be: functions return, raise, print or do.
 FIRST = re.compile(r"(?:Say|Says|Tell|Tells|Ask|Asks|Answer|Answers|Refuse|Refuses|Hand|Hold)\b")
 FREE = {"tests/project/test_words.py"}  # it names them all
+# Lessons that are rewritten; the others follow.
+LESSONS = re.compile(r"notebooks/(?:solutions/)?0[0-6]_")
 DATED = re.compile(r"bench/\d{4}-")  # reports of earlier versions stay as they were written
 
 
@@ -55,16 +57,32 @@ def searched() -> list[str]:
         if (ROOT / name).is_file()
         and name not in FREE
         and not DATED.match(name)
-        and (name in DOCUMENTS or (name.split("/")[0] in SEARCHED and name.endswith(suffixes)))
+        and (
+            name in DOCUMENTS
+            or LESSONS.match(name)
+            or (name.split("/")[0] in SEARCHED and name.endswith(suffixes))
+        )
     )
+
+
+def lines(name: str) -> list[str]:
+    """Return the lines of a file, of a notebook the sources and the outputs in words."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    if not name.endswith(".ipynb"):
+        return text.splitlines()
+    parts = []
+    for cell in nbformat.reads(text, as_version=4).cells:
+        parts.append(cell.source)
+        for output in cell.get("outputs", []):
+            parts += [output.get("text", ""), output.get("data", {}).get("text/plain", "")]
+    return "\n".join(parts).splitlines()
 
 
 @pytest.mark.parametrize("name", searched())
 def test_no_word_of_a_private_dialect(name):
-    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     found = [
         f"{name}:{number}: {match[0]!r} in {line.strip()[:90]!r}"
-        for number, line in enumerate(lines, 1)
+        for number, line in enumerate(lines(name), 1)
         for match in PATTERN.finditer(line)
     ]
     assert not found, "\n".join(found)

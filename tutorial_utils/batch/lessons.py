@@ -36,6 +36,7 @@ READABLE = """<style>
 }
 </style>
 """
+KEPT_METADATA = ("tags", "cellView", "jupyter")  # of cells; the last two collapse one
 COLUMNS = ["lesson", "status", "seconds", "peak_gib", "images", "weights", "val_accuracy"]
 
 
@@ -156,8 +157,9 @@ def run_in_place(folder: Path | str = NOTEBOOKS, *, only: str = "") -> None:
 def clean(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Remove from a notebook what differs from run to run and from machine to machine.
 
-    Cells, tags and outputs stay. Timestamps, widget state and the kernel's version are removed,
-    and from a widget's output the part that needs its kernel; its image and text stay.
+    Cells, outputs, tags and what is collapsed stay. Timestamps, widget state and the kernel's
+    version are removed, and from a widget's output the part that needs its kernel; its image and
+    text stay.
     """
     book.metadata = nbformat.from_dict(
         {
@@ -166,8 +168,9 @@ def clean(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
         }
     )
     for number, cell in enumerate(book.cells):
-        tags = cell.metadata.get("tags")
-        cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
+        cell.metadata = nbformat.from_dict(
+            {key: value for key, value in cell.metadata.items() if key in KEPT_METADATA}
+        )
         cell.setdefault("id", f"cell-{number:02d}")
         for output in cell.get("outputs", []):
             output.get("data", {}).pop(lesson.LIVE, None)
