@@ -12,7 +12,7 @@ import torchvision
 from image_sets import encoded, make_set, photograph, png
 from PIL import Image
 
-from tutorial_utils import data
+from tutorial_utils import data, synthetic
 from tutorial_utils._support.presets import preset as make_preset
 
 REAL = os.environ.get("ANTS_BEES_DIR", "")
@@ -295,6 +295,23 @@ def test_datasets_that_do_not_exist(large):
         large.dataset("val", least_side=0)
 
 
+def test_example_is_the_listed_image_or_the_first(folder):
+    images = data.load(folder, quiet=True)
+    assert data.example_index(images.dataset("val")) == 0
+    for name in data.image_sources.EXAMPLES:
+        (folder / "val/bees/bees_0.jpg").rename(folder / "val/bees" / name)
+        dataset = data.load(folder, quiet=True).dataset("val")
+        assert Path(dataset.samples[data.example_index(dataset)][0]).name == name
+        (folder / "val/bees" / name).rename(folder / "val/bees/bees_0.jpg")
+
+
+def test_synthetic_example_is_an_ant_that_write_draws():
+    label, seed = synthetic.origin(Path("val/ants") / data.image_sources.EXAMPLES[1])
+    first = synthetic.origin("val/ants/ant_0000.jpg")[1]
+    assert label == "ants"
+    assert 0 <= seed - first < data.PHOTOGRAPHS["val"]["ants"]
+
+
 # Loaders
 
 
@@ -340,6 +357,14 @@ def test_photographs_are_known_and_counted(monkeypatch):
     assert images.summary == (
         "images: 397 photographs, 244 train, 153 val (the folder in ANTS_BEES_DIR)"
     )
+
+
+@pytest.mark.photos
+def test_example_is_among_the_photographs():
+    dataset = data.load(REAL, quiet=True).dataset("val")
+    index = data.example_index(dataset)
+    assert Path(dataset.samples[index][0]).name == data.image_sources.EXAMPLES[0]
+    assert dataset.targets[index] == dataset.class_to_idx["ants"]
 
 
 @pytest.mark.photos

@@ -1,7 +1,6 @@
 """The images: loading them, listing what is wrong with them, and batches for a network.
 
-All sources of images, see `load`, are laid out as torchvision's `ImageFolder` reads them:
-`train/<class>/` and `val/<class>/`.
+All sources, see `load`, are laid out for `ImageFolder`: `train/<class>/` and `val/<class>/`.
 """
 
 import functools
@@ -29,7 +28,6 @@ from tutorial_utils._support.presets import Preset
 # A folder with these counts and this file holds the course's photographs.
 PHOTOGRAPHS = {"train": {"ants": 123, "bees": 121}, "val": {"ants": 70, "bees": 83}}
 LANDMARK = Path("train/ants/0013035.jpg")
-
 LAYOUT = "expected are train/<class>/ and val/<class>/ with images in them"
 
 
@@ -221,6 +219,18 @@ def loader(dataset: Dataset, *, batch_size: int = 20, shuffle: bool = False) -> 
     return DataLoader(dataset, batch_size=int(batch_size), shuffle=shuffle)
 
 
+def example_index(dataset: ImageFolder) -> int:
+    """Return the index of an image that shows one clear insect, see `image_sources.EXAMPLES`.
+
+    Used in lessons 02 and 03.
+
+    Args:
+        dataset: of the validation images; the index is 0 where it holds none of the examples.
+    """
+    names = [Path(path).name for path, _ in dataset.samples]
+    return next((names.index(name) for name in image_sources.EXAMPLES if name in names), 0)
+
+
 def augmented(
     preset: Preset,
     *,
@@ -323,8 +333,7 @@ def _check_layout(root: Path, title: str) -> None:
         )
     for split in SPLITS:
         for label in train:
-            paths = folders.walk(root / split / label)
-            if not any(_oddity(label / path) is None for path in paths):
+            if all(_oddity(label / path) for path in folders.walk(root / split / label)):
                 raise ValueError(
                     f"the class {split}/{label} of {root} is empty: put images into it "
                     f"({', '.join(IMG_EXTENSIONS)}), or delete the class from train and val"

@@ -15,6 +15,8 @@ from tutorial_utils._support import cache, connection, downloads, files
 
 SOURCES = ("auto", "folder", "cache", "download", "synthetic")
 SPLITS = ("train", "val")
+# A photograph and a synthetic image, both of val/ants, with one large ant on a calm ground.
+EXAMPLES = ("153783656_85f9c3ac70.jpg", "ant_0056.jpg")
 
 URL = "https://download.pytorch.org/tutorial/hymenoptera_data.zip"
 SHA256 = "fbc41b31d544714d18dd1230b1e2b455e1557766e13e67f9f5a7a23af7c02209"
