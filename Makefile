@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 READY_FOR_TESTS := $(VENV)/.ready-for-tests
 PIP := python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 
-.PHONY: help lessons test test-fast test-browser browser test-colab test-widgets7 lab badges images notebooks results bench bench-cost bench-widgets bench-weights doctor clean
+.PHONY: help lessons test test-fast test-browser browser test-colab test-widgets7 lab badges images glossary notebooks results bench bench-cost bench-widgets bench-weights doctor clean
 
 help: ## List the commands (this text)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -77,6 +77,9 @@ badges: $(READY) ## Write the repository's address everywhere (REPO=owner/name R
 images: $(READY_FOR_TESTS) ## Draw the figures in images/ again
 	$(BIN)/python images/make_images.py
 	$(BIN)/python images/architecture.py
+
+glossary: $(READY) ## Build docs/glossary.md from the definitions in the lessons
+	$(BIN)/python docs/glossary.py
 
 notebooks: $(READY) ## Run the lessons in place, so that the committed outputs are fresh
 	TUTORIAL_OFFLINE=1 ANTS_BEES_DIR= $(BIN)/python -m tutorial_utils lessons --in-place

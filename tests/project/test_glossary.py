@@ -1,0 +1,74 @@
+"""The glossary: built from the lessons, complete, and no term used before it is explained."""
+
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT / "docs") not in sys.path:
+    sys.path.insert(0, str(ROOT / "docs"))
+
+import glossary  # noqa: E402
+
+FOUND = glossary.definitions()
+NEEDED = {
+    "convolution",
+    "dense layer",
+    "logit",
+    "softmax",
+    "cross-entropy",
+    "gradient descent",
+    "momentum",
+    "Adam",
+    "epoch",
+    "seed",
+    "receptive field",
+    "p-value",
+}
+
+
+def prose(source: str) -> str:
+    """Return a cell's running text: no code, links, headings or folded answers."""
+    source = re.sub(r"<details>.*?</details>|```.*?```", "", source, flags=re.S)
+    source = re.sub(r"^#.*$|^\|.*$", "", source, flags=re.M)
+    return re.sub(r"`[^`]*`|\]\([^)]*\)", " ", source)
+
+
+def uses() -> list[tuple[str, int, str]]:
+    """Return (lesson, cell, text) of all prose after each lesson's opening."""
+    return [
+        (path.stem, number, prose(cell.source))
+        for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+        for number, cell in enumerate(nbformat.read(path, as_version=4).cells)
+        if number and cell.cell_type == "markdown"
+    ]
+
+
+def test_the_page_is_current():
+    built = glossary.page(FOUND)
+    assert glossary.TARGET.read_text(encoding="utf-8") == built, "make glossary"
+
+
+def test_each_term_is_defined_once():
+    counted = Counter(entry.term.lower() for entry in FOUND)
+    assert not [term for term, count in counted.items() if count > 1]
+    assert not NEEDED - {entry.term for entry in FOUND}
+
+
+@pytest.mark.parametrize("entry", FOUND, ids=lambda entry: entry.term)
+def test_a_definition_stands_on_its_own(entry):
+    assert entry.sentence[0].isupper() or entry.sentence[0] in "*`", entry.sentence
+    assert entry.sentence.endswith("."), entry.sentence
+    assert not re.match(r"(It|They|This|That|These|Those|Both|Here)\b", entry.sentence)
+    assert len(entry.sentence.split()) >= 6, entry.sentence
+
+
+@pytest.mark.parametrize("entry", FOUND, ids=lambda entry: entry.term)
+def test_no_term_is_used_before_it_is_explained(entry):
+    word = re.compile(rf"\b{re.escape(entry.term)}(?:s|es)?\b", re.I)
+    lesson, number, text = next(use for use in uses() if word.search(use[2]))
+    assert f"***{entry.term}***" in text, f"{lesson}, cell {number}: {word.search(text)[0]!r}"
