@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 READY_FOR_TESTS := $(VENV)/.ready-for-tests
 PIP := python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 
-.PHONY: help lessons test test-fast test-browser browser test-colab test-widgets7 lab badges images glossary notebooks results bench bench-cost bench-widgets bench-weights doctor clean
+.PHONY: help lessons test test-fast test-browser browser test-colab test-widgets7 lab badges images glossary notebooks results bench bench-cost bench-widgets bench-weights bench-lessons doctor clean
 
 help: ## List the commands (this text)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -96,6 +96,10 @@ bench-cost: $(READY) ## Measure what features of 400, 4,000 and 40,000 images co
 
 bench-widgets: $(READY) ## Measure how long the widgets take to redraw
 	$(BIN)/python bench/widgets.py $(BENCH_FLAGS)
+
+# Binder's 2 GiB as a control group, which needs root.
+bench-lessons: $(READY) ## Measure time and memory of every lesson (BENCH_FLAGS="--write" into its head)
+	$(BIN)/python bench/lessons.py $(BENCH_FLAGS)
 
 bench-weights: $(READY) ## Measure the demo weights: accuracy of a linear head, loading time and memory
 	$(BIN)/python bench/weights.py $(BENCH_FLAGS)
