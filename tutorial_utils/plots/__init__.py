@@ -1,21 +1,40 @@
 """The figures of the lessons: they draw what they are given, and train nothing.
 
-Every function but `show`, `save` and `denormalise` returns a matplotlib Figure.
-`show(figure, alt)` puts one into a notebook with its alternative text.
+Every function but `show`, `save`, `denormalise` and `for_display` returns a matplotlib Figure.
+`show(figure, alt)` puts one into a notebook with its alternative text. `style` lists what each
+colour means.
 """
 
-from tutorial_utils.plots.activations import feature_maps, filters, pixel_influence, scaled_filters
-from tutorial_utils.plots.charts import bars, class_balance, image_sizes, scatter, stacked_bars
+from tutorial_utils.plots.activations import (
+    convolution_step,
+    feature_maps,
+    filters,
+    pixel_influence,
+)
+from tutorial_utils.plots.charts import (
+    bars,
+    class_balance,
+    histograms,
+    image_sizes,
+    lines,
+    scatter,
+    stacked_bars,
+)
 from tutorial_utils.plots.diagram import architecture
-from tutorial_utils.plots.images import contact_sheet, denormalise, heat_overlay, image_rows
+from tutorial_utils.plots.images import (
+    contact_sheet,
+    denormalise,
+    for_display,
+    heat_overlay,
+    image_rows,
+)
+from tutorial_utils.plots.schematic import Part, parts
 from tutorial_utils.plots.style import (
     BLUE,
-    GREEN,
     GREY,
     HATCHES,
     ORANGE,
     PALETTE,
-    PURPLE,
     RED,
     SKY,
     save,
@@ -32,32 +51,35 @@ from tutorial_utils.plots.training_curves import (
 
 __all__ = [
     "BLUE",
-    "GREEN",
     "GREY",
     "HATCHES",
     "ORANGE",
     "PALETTE",
-    "PURPLE",
     "RED",
     "SKY",
+    "Part",
     "architecture",
     "bars",
     "class_balance",
     "comparison",
     "confusion",
     "contact_sheet",
+    "convolution_step",
     "curves",
     "data_efficiency",
     "denormalise",
     "feature_maps",
     "filters",
+    "for_display",
     "heat_overlay",
+    "histograms",
     "image_rows",
     "image_sizes",
+    "lines",
+    "parts",
     "pixel_influence",
     "reliability",
     "save",
-    "scaled_filters",
     "scatter",
     "series_style",
     "show",

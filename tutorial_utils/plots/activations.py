@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 
 import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from tutorial_utils.plots.style import panel_axes
+from tutorial_utils.plots.images import for_display
+from tutorial_utils.plots.style import HATCH_GREY, HIGHLIGHT, panel_axes, plain
 
 
 def filters(weight: Tensor | Mapping[str, Tensor], *, title: str, columns: int = 16) -> Figure:
@@ -28,39 +33,95 @@ def filters(weight: Tensor | Mapping[str, Tensor], *, title: str, columns: int =
     size = (len(panels) * columns * 0.5 + 0.2, rows * 0.5 + (0.75 if any(panels) else 0.45))
     figure, all_axes = panel_axes(len(panels), *size)
     for axes, (name, values) in zip(all_axes, panels.items(), strict=True):
-        axes.imshow(_montage(scaled_filters(values), columns), interpolation="nearest")
+        axes.imshow(_montage(for_display(values), columns), interpolation="nearest")
         axes.set_title(name, fontsize=10)
         axes.set_axis_off()
     figure.suptitle(title)
     return figure
 
 
-def scaled_filters(weight: Tensor) -> np.ndarray:
-    """Return filters (C, 3, k, k) as images (C, k, k, 3), each stretched to 0 to 1 by itself."""
-    weight = weight.detach().float().cpu()
-    low, high = weight.amin((1, 2, 3), keepdim=True), weight.amax((1, 2, 3), keepdim=True)
-    return ((weight - low) / (high - low + 1e-12)).permute(0, 2, 3, 1).numpy()
-
-
-def feature_maps(maps: Tensor, *, title: str, count: int = 16, columns: int = 8) -> Figure:
+def feature_maps(
+    maps: Tensor,
+    *,
+    title: str,
+    image: np.ndarray | None = None,
+    filters: Tensor | None = None,
+    count: int = 8,
+) -> Figure:
     """Draw an image's strongest feature maps, bright where filters respond. Used in lesson 02.
 
     Args:
         maps: (C, H, W) activations of one image.
         title: of the figure.
+        image: (H, W, 3) of float in [0, 1], drawn first.
+        filters: (C, 3, k, k), the weights that made the maps, drawn to the left of their maps.
         count: how many, chosen by mean activation.
-        columns: how many side by side.
+
+    Raises:
+        ValueError: if the filters are not one for each map, or have not three channels.
     """
+    if filters is not None and tuple(filters.shape[:2]) != (len(maps), 3):
+        raise ValueError(f"filters must be ({len(maps)}, 3, k, k), not {tuple(filters.shape)}")
     maps = maps.detach().float().cpu()
     channels = maps.mean((1, 2)).topk(min(count, len(maps))).indices.tolist()
+    columns = min(4, len(channels)) if filters is not None else min(8, len(channels))
     rows = -(-len(channels) // columns)
-    figure = Figure(figsize=(columns * 1.2, rows * 1.4 + 0.4), layout="constrained")
-    for i, channel in enumerate(channels, 1):
-        axes = figure.add_subplot(rows, columns, i)
-        axes.imshow(maps[channel].numpy(), cmap="viridis")
-        axes.set_title(f"channel {channel}", fontsize=7)
+    figure = Figure(figsize=(11, 0.7 + rows * (1.9 if columns < 8 else 1.5)), layout="constrained")
+    left, right = figure, figure
+    if image is not None:
+        left, right = figure.subfigures(1, 2, width_ratios=(1, 3.6))
+        _bare(left.add_subplot(), image, "the image")
+    pair = (0.45, 1.0) if filters is not None else (1.0,)
+    grid = right.subplots(rows, columns * len(pair), squeeze=False, width_ratios=pair * columns)
+    cells = iter(grid.flat)
+    for channel in channels:
+        if filters is not None:
+            _bare(next(cells), for_display(filters[channel]), "filter")
+        _bare(next(cells), maps[channel].numpy(), f"channel {channel}", cmap="viridis")
+    for axes in cells:
         axes.set_axis_off()
-    figure.suptitle(title)
+    figure.suptitle(plain(title))
+    figure.supxlabel("each on its own scale: dark lowest, bright highest", fontsize=9)
+    return figure
+
+
+def convolution_step(image: Tensor, kernel: Tensor, *, row: int, column: int, title: str) -> Figure:
+    """Draw how a kernel on an image of numbers gives one value of the output. Used in lesson 02.
+
+    Args:
+        image: (H, W) numbers.
+        kernel: (k, l) numbers; the stride is 1, and there is no padding.
+        row: of the value in the output, from 0.
+        column: of the value in the output, from 0.
+        title: of the figure.
+
+    Raises:
+        ValueError: if the output has no such value.
+    """
+    image, kernel = (torch.as_tensor(one).detach().float().cpu() for one in (image, kernel))
+    high, wide = kernel.shape
+    rows, columns = image.shape[0] - high + 1, image.shape[1] - wide + 1
+    if not (0 <= row < rows and 0 <= column < columns):
+        raise ValueError(f"the output is {rows} by {columns}: it has no row {row}, column {column}")
+    output = torch.nn.functional.conv2d(image[None, None], kernel[None, None])[0, 0]
+    products = image[row : row + high, column : column + wide] * kernel
+    panels = {
+        "image": (image, (row, column, high, wide)),
+        "kernel": (kernel, None),
+        "products": (products, (0, 0, high, wide)),
+        "output": (output, (row, column, 1, 1)),
+    }
+    ratios = [max(values.shape[1], 2) for values, _ in panels.values()]
+    figure = Figure(figsize=(11, 1.2 + 0.42 * image.shape[0]), layout="constrained")
+    grid = figure.subplots(1, 4, width_ratios=ratios)
+    for axes, (name, (values, frame)) in zip(grid, panels.items(), strict=True):
+        _draw_numbers(axes, values.numpy(), frame)
+        axes.set_title(f"{name}, {values.shape[0]}×{values.shape[1]}", fontsize=11)
+    grid[0].set_xlabel("the window is framed", fontsize=10)
+    grid[1].set_xlabel("times the window gives →", fontsize=10)
+    grid[2].set_xlabel(f"their sum: {output[row, column]:g} →", fontsize=10)
+    grid[3].set_xlabel(f"row {row}, column {column}, from 0", fontsize=10)
+    figure.suptitle(plain(title))
     return figure
 
 
@@ -85,6 +146,25 @@ def pixel_influence(grids: Mapping[str, Tensor], *, title: str) -> Figure:
     all_axes[0].set_ylabel("row (pixels)")
     figure.suptitle(title)
     return figure
+
+
+def _bare(axes: Axes, image: np.ndarray, title: str, **options: str) -> None:
+    axes.imshow(image, interpolation="nearest", **options)
+    axes.set_title(title, fontsize=9)
+    axes.set_axis_off()
+
+
+def _draw_numbers(axes: Axes, values: np.ndarray, frame: tuple[int, int, int, int] | None) -> None:
+    """Draw numbers in cells; `frame` is (row, column, height, width) of what is marked."""
+    axes.pcolormesh(np.ones_like(values), cmap="Greys", vmin=1, vmax=2, ec=HATCH_GREY, lw=1)
+    for (row, column), value in np.ndenumerate(values):
+        axes.text(column + 0.5, row + 0.5, f"{value:g}", ha="center", va="center", fontsize=11)
+    if frame is not None:
+        row, column, high, wide = frame
+        box = {"fc": (*to_rgb(HIGHLIGHT), 0.35), "ec": HIGHLIGHT, "lw": 3}
+        axes.add_patch(Rectangle((column, row), wide, high, zorder=2, **box))
+    axes.set(aspect="equal", xticks=[], yticks=[], ylim=(len(values), 0))
+    axes.spines[:].set_visible(False)
 
 
 def _montage(tiles: np.ndarray, columns: int) -> np.ndarray:

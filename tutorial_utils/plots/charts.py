@@ -4,10 +4,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from tutorial_utils.plots.style import BLUE, panel_axes, series_style, single_axes
+from tutorial_utils.plots.style import (
+    MEASURED,
+    class_style,
+    panel_axes,
+    plain,
+    series_style,
+    single_axes,
+)
 
 
 def class_balance(counts: Mapping[str, Mapping[str, int]]) -> Figure:
@@ -22,7 +30,7 @@ def class_balance(counts: Mapping[str, Mapping[str, int]]) -> Figure:
     for i, name in enumerate(classes):
         heights = [split[name] for split in counts.values()]
         lefts = np.arange(len(counts)) + i * width
-        axes.bar_label(axes.bar(lefts, heights, width, label=name, **series_style(i).bar))
+        axes.bar_label(axes.bar(lefts, heights, width, label=plain(name), **class_style(i).bar))
     axes.set_xticks(np.arange(len(counts)) + 0.4 - width / 2, list(counts))
     axes.margins(y=0.1)
     axes.set(title="How many images of each class", ylabel="images")
@@ -49,46 +57,123 @@ def image_sizes(sizes: Mapping[str, Sequence[tuple[int, int]]]) -> Figure:
 
 
 def bars(
-    values: Mapping[str, float], *, title: str, label: str, unit: str = "", log: bool = False
+    values: Mapping[str, float] | Mapping[str, Mapping[str, float]],
+    *,
+    title: str,
+    label: str = "",
+    unit: str = "",
+    log: bool = False,
 ) -> Figure:
     """Draw named numbers as horizontal bars, the first on top. Used in lessons 03 and 09.
 
     Args:
-        values: {name: number}.
+        values: {name: number}; or {panel: {name: number}}, panels side by side with the same
+            names, where `panel` is the label of the panel's axis.
         title: of the figure.
         label: of the horizontal axis, with its unit.
         unit: written behind each number.
         log: use a logarithmic axis.
+
+    Raises:
+        ValueError: if panels have different names.
     """
-    figure, axes = single_axes(7, 0.6 + 0.3 * max(len(values), 3))
-    rows = axes.barh(list(values), list(values.values()), color=BLUE)
-    axes.bar_label(rows, [f" {_short(value)}{unit}" for value in values.values()], fontsize=8)
-    axes.set(title=title, xlabel=label, xscale="log" if log else "linear")
-    axes.invert_yaxis()
-    axes.margins(x=0.15)
+    panels = values if isinstance(next(iter(values.values())), Mapping) else {label: values}
+    names = list(next(iter(panels.values())))
+    if any(list(panel) != names for panel in panels.values()):
+        raise ValueError(f"all panels of bars must have the same names, {names}")
+    size = (7 if len(panels) == 1 else 10, 0.7 + 0.3 * max(len(names), 3))
+    figure, all_axes = panel_axes(len(panels), *size, sharey=True)
+    for axes, (words, panel) in zip(all_axes, panels.items(), strict=True):
+        rows = axes.barh([plain(name) for name in names], list(panel.values()), color=MEASURED)
+        axes.bar_label(rows, [f" {_short(value)}{plain(unit)}" for value in panel.values()])
+        axes.set(xlabel=plain(words), xscale="log" if log else "linear")
+        axes.margins(x=0.18)
+    all_axes[0].invert_yaxis()  # of all: they share it
+    figure.suptitle(plain(title))
     return figure
 
 
-def stacked_bars(panels: Mapping[str, pandas.DataFrame], *, title: str) -> Figure:
+def stacked_bars(
+    panels: Mapping[str, pandas.DataFrame], *, title: str, colours: Mapping[str, str] | None = None
+) -> Figure:
     """Draw a panel for each unit, with a stacked bar for each row. Used in lesson 04.
+
+    A column's name has the same colour in all panels, and different names have different ones.
 
     Args:
         panels: {label of the horizontal axis, with its unit: frame of numbers from 0 up}.
         title: of the figure.
+        colours: {column: colour}; None takes the colours of series.
     """
-    figure, all_axes = panel_axes(len(panels), 10, 2.9)
+    names = list(dict.fromkeys(name for frame in panels.values() for name in frame.columns))
+    figure, all_axes = panel_axes(len(panels), 11, 3.1)
     for axes, (label, frame) in zip(all_axes, panels.items(), strict=True):
         left = np.zeros(len(frame))
-        for i, name in enumerate(frame.columns):
-            style = series_style(i).bar
-            parts = axes.barh(list(frame.index), frame[name], left=left, label=name, **style)
+        for name in frame.columns:
+            style = series_style(names.index(name))
+            look = style._replace(colour=(colours or {}).get(name, style.colour)).bar
+            rows = [plain(row) for row in frame.index]
+            drawn = axes.barh(rows, frame[name], left=left, label=plain(name), **look)
             left += frame[name].to_numpy()
-        axes.bar_label(parts, [f" {_short(total)}" for total in left], fontsize=9)
-        axes.set(xlabel=label)
+        axes.bar_label(drawn, [f" {_short(total)}" for total in left], fontsize=10)
+        axes.set(xlabel=plain(label))
         axes.invert_yaxis()
         axes.margins(x=0.15)
-        axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=3)
-    figure.suptitle(title)
+        axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=3)
+    figure.suptitle(plain(title))
+    return figure
+
+
+def lines(
+    panels: Mapping[str, Mapping[str, Sequence[float] | tuple[Sequence[float], Sequence[float]]]],
+    *,
+    title: str,
+    xlabel: str,
+    log: bool = False,
+) -> Figure:
+    """Draw line charts side by side. Used in lessons 05 and 06.
+
+    Args:
+        panels: {label of the upright axis, with its unit: {series: values, or (x, values)}};
+            without x, values are counted from 1. A series looks the same in all panels.
+        title: of the figure.
+        xlabel: of the horizontal axes, with its unit.
+        log: use logarithmic upright axes.
+    """
+    names = list(dict.fromkeys(name for series in panels.values() for name in series))
+    figure, all_axes = panel_axes(len(panels), min(11, 2 + 4.5 * len(panels)), 3.9)
+    for axes, (label, series) in zip(all_axes, panels.items(), strict=True):
+        for name, values in series.items():
+            x, y = values if isinstance(values, tuple) else (range(1, len(values) + 1), values)
+            style = series_style(names.index(name))
+            look = {"color": style.colour, "ls": style.line, "marker": style.marker, "ms": 4}
+            axes.plot(x, y, label=plain(name), markevery=max(1, len(x) // 12), **look)
+        axes.set(xlabel=plain(xlabel), ylabel=plain(label), yscale="log" if log else "linear")
+        axes.grid(alpha=0.3)
+    handles = {h.get_label(): h for axes in all_axes for h in axes.lines}
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=4, fontsize=10)
+    figure.suptitle(plain(title))
+    return figure
+
+
+def histograms(values: Mapping[str, Tensor], *, title: str, xlabel: str, bins: int = 60) -> Figure:
+    """Draw how often values occur, as outlines on shared axes. Used in lesson 01.
+
+    Args:
+        values: {name: numbers of any shape}.
+        title: of the figure.
+        xlabel: what the numbers are, with their unit.
+        bins: how many intervals of equal width the whole range has.
+    """
+    flat = {name: np.asarray(torch.as_tensor(one)).ravel() for name, one in values.items()}
+    edges = np.histogram_bin_edges(np.concatenate(list(flat.values())), bins)
+    figure, axes = single_axes(8, 3.6)
+    for i, (name, numbers) in enumerate(flat.items()):
+        share = np.histogram(numbers, edges)[0] / max(len(numbers), 1)
+        look = {"color": series_style(i).colour, "ls": series_style(i).line, "lw": 2}
+        axes.stairs(share, edges, label=plain(name), **look)
+    axes.set(title=plain(title), xlabel=plain(xlabel), ylabel="share of the values in each bin")
+    axes.legend(fontsize=10)
     return figure
 
 

@@ -9,14 +9,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 from torch import Tensor
 
 from tutorial_utils._support.presets import Preset
-from tutorial_utils.plots.style import HEAT_OPACITY, LUMINANCE
+from tutorial_utils.plots.style import HEAT_OPACITY, LUMINANCE, MISTAKE, plain
 
 OWN_SCALE = "share of the map's\nhighest heat"  # label of the colour bar without a shared scale
 THUMBNAIL = 320  # pixels of the longer side
@@ -36,6 +38,24 @@ def denormalise(batch: Tensor, preset: Preset) -> list[np.ndarray]:
     return list((batch.cpu() * std + mean).clamp(0, 1).permute(0, 2, 3, 1).numpy())
 
 
+def for_display(images: Tensor) -> np.ndarray:
+    """Stretch each image, or filter, to 0 to 1 by its own minimum and maximum. Used in lesson 01.
+
+    A normalised image has values below 0 and above 1: cut off there, it would show black and
+    white patches that the network does not see.
+
+    Args:
+        images: (3, H, W), or (N, 3, H, W).
+
+    Returns:
+        (H, W, 3), or (N, H, W, 3), of float in [0, 1].
+    """
+    images = images.detach().float().cpu()
+    low = images.amin((-3, -2, -1), keepdim=True)
+    high = images.amax((-3, -2, -1), keepdim=True)
+    return ((images - low) / (high - low + 1e-12)).movedim(-3, -1).numpy()
+
+
 def contact_sheet(
     images: Sequence[Image.Image | np.ndarray],
     captions: Sequence[str] | None = None,
@@ -43,6 +63,8 @@ def contact_sheet(
     columns: int = 6,
     title: str = "",
     inches: float = 1.7,
+    wrong: Sequence[bool] | None = None,
+    same_scale: bool = False,
 ) -> Figure:
     """Draw images in a grid, with captions. Used in lessons 00, 01, 02, 05, 07, 09, 11 and 12.
 
@@ -52,26 +74,35 @@ def contact_sheet(
         columns: how many side by side.
         title: of the whole sheet.
         inches: width of a cell.
+        wrong: for each image whether it was classified wrongly; those get a frame and the word.
+        same_scale: whether a pixel has the same size in all images.
 
     Raises:
         ValueError: if there are no images.
     """
-    if not images:
+    if not len(images):
         raise ValueError("contact_sheet needs at least one image, got none")
     rows = -(-len(images) // columns)
-    height = inches * (1.0 if captions is None else 1.22)
-    figure = Figure(figsize=(columns * inches, rows * height + 0.4), layout="constrained")
+    lines = 1 + max(caption.count("\n") for caption in captions) if captions is not None else 0
+    size = (columns * inches, rows * (inches + 0.19 * lines) + 0.4)
+    figure = Figure(figsize=size, layout="constrained")
+    sides = [_sides(image) for image in images]
+    most = tuple(max(side) for side in zip(*sides, strict=True))
     for i, image in enumerate(images):
         axes = figure.add_subplot(rows, columns, i + 1)
         if isinstance(image, Image.Image) and max(image.size) > THUMBNAIL:
             image = image.copy()
             image.thumbnail((THUMBNAIL, THUMBNAIL))
-        axes.imshow(image)
+        axes.imshow(image, extent=(0, sides[i][0], sides[i][1], 0))
+        if same_scale:
+            axes.set(xlim=(0, most[0]), ylim=(most[1], 0))
         axes.set_axis_off()
         if captions is not None:
-            axes.set_title(captions[i], fontsize=8)
+            axes.set_title(plain(captions[i]), fontsize=9)
+        if wrong is not None and wrong[i]:
+            _mark_wrong(axes, *sides[i])
     if title:
-        figure.suptitle(title)
+        figure.suptitle(plain(title))
     return figure
 
 
@@ -112,7 +143,7 @@ def heat_overlay(
     grid = figure.subplots(2, len(images), squeeze=False)
     for i, (upper, lower) in enumerate(grid.T):
         upper.imshow(images[i])
-        upper.set_title(captions[i], fontsize=8)
+        upper.set_title(plain(captions[i]), fontsize=9)
         lower.imshow(images[i] @ LUMINANCE, cmap="gray", vmin=0, vmax=1)
         lower.imshow(values[i], alpha=HEAT_OPACITY, **scale)
         if outlines is not None and np.asarray(outlines[i]).any():
@@ -121,9 +152,9 @@ def heat_overlay(
     for axes in grid.flat:
         axes.set_axis_off()
     bar = figure.colorbar(ScalarMappable(**scale), ax=grid[1, :].tolist(), pad=0.01, aspect=12)
-    bar.set_label(label or OWN_SCALE, fontsize=8)
-    bar.ax.tick_params(labelsize=7)
-    figure.suptitle(title)
+    bar.set_label(plain(label or OWN_SCALE), fontsize=9)
+    bar.ax.tick_params(labelsize=9)
+    figure.suptitle(plain(title))
     return figure
 
 
@@ -165,9 +196,21 @@ def image_rows(
             axes = grid[i, j + (j > 0)]  # the second column is the gap
             axes.imshow(image)
             head = f"{heads[j]}\n" if heads and i == 0 and j < 2 else ""
-            axes.set_title(f"{head}{captions[i][j]}", fontsize=8)
-    figure.suptitle(title)
+            axes.set_title(plain(f"{head}{captions[i][j]}"), fontsize=9)
+    figure.suptitle(plain(title))
     return figure
+
+
+def _sides(image: Image.Image | np.ndarray) -> tuple[int, int]:
+    """Return width and height in pixels."""
+    return image.size if isinstance(image, Image.Image) else image.shape[1::-1]
+
+
+def _mark_wrong(axes: Axes, width: int, height: int) -> None:
+    axes.add_patch(Rectangle((0, 0), width, height, fill=False, ec=MISTAKE, lw=5))
+    badge = {"fc": MISTAKE, "ec": "none", "pad": 2}
+    write = {"color": "white", "fontsize": 9, "fontweight": "bold", "va": "bottom", "bbox": badge}
+    axes.text(0.04 * width, 0.96 * height, "wrong", **write)
 
 
 def _check_overlay(

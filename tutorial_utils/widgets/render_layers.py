@@ -16,8 +16,15 @@ import numpy as np
 
 from tutorial_utils import layers, plots
 from tutorial_utils._support.arguments import check_whole
-from tutorial_utils.plots import BLUE, GREEN, ORANGE, PURPLE
-from tutorial_utils.plots.style import FRAME_GREY, GRID_GREY, HATCH_GREY
+from tutorial_utils.plots.style import (
+    BLUE,
+    FRAME_GREY,
+    GREEN,
+    GRID_GREY,
+    HATCH_GREY,
+    ORANGE,
+    PURPLE,
+)
 from tutorial_utils.widgets.canvas import Rendering, Sheet
 from tutorial_utils.widgets.tracing import MAPS, Output, Trace
 
@@ -144,7 +151,7 @@ def traced_layer(trace: Trace, name: str) -> Rendering:
     _draw_image(sheet, trace, row, output)
     left, room, columns = 270, 480, 6
     if name == trace.table["layer"][0]:
-        tiles = list(plots.scaled_filters(trace.filters[:FILTERS]))
+        tiles = list(plots.for_display(trace.filters[:FILTERS]))
         _draw_tiles(sheet, 270, "its filters", tiles, 235, 8)
         left, room, columns = 525, 225, 4
     title = f"its {len(output.maps)} strongest maps" if output.shape[0] > MAPS else "its maps"

@@ -18,8 +18,15 @@ from PIL import Image
 from tutorial_utils import data, plots
 from tutorial_utils._support.presets import Preset
 from tutorial_utils.history import History
-from tutorial_utils.plots import BLUE, GREEN, ORANGE, RED
-from tutorial_utils.plots.style import FRAME_GREY, HEAT_OPACITY, LUMINANCE
+from tutorial_utils.plots.style import (
+    BLUE,
+    FRAME_GREY,
+    GREEN,
+    HEAT_OPACITY,
+    LUMINANCE,
+    ORANGE,
+    RED,
+)
 from tutorial_utils.widgets import canvas
 from tutorial_utils.widgets.canvas import Rendering, Sheet
 
