@@ -1,4 +1,4 @@
-"""Time and memory of the lessons: how they are written, and that the heads say what was measured."""
+"""Time and memory of the lessons: how they are written, and that the heads are current."""
 
 import json
 import re
