@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from tutorial_utils.plots.images import for_display
-from tutorial_utils.plots.style import HATCH_GREY, HIGHLIGHT, panel_axes, plain
+from tutorial_utils.plots.style import HATCH_GREY, HIGHLIGHT, panel_axes, plain, single_axes
 
 
 def filters(weight: Tensor | Mapping[str, Tensor], *, title: str, columns: int = 16) -> Figure:
@@ -105,23 +105,24 @@ def convolution_step(image: Tensor, kernel: Tensor, *, row: int, column: int, ti
         raise ValueError(f"the output is {rows} by {columns}: it has no row {row}, column {column}")
     output = torch.nn.functional.conv2d(image[None, None], kernel[None, None])[0, 0]
     products = image[row : row + high, column : column + wide] * kernel
-    panels = {
-        "image": (image, (row, column, high, wide)),
-        "kernel": (kernel, None),
-        "products": (products, (0, 0, high, wide)),
-        "output": (output, (row, column, 1, 1)),
-    }
-    ratios = [max(values.shape[1], 2) for values, _ in panels.values()]
-    figure = Figure(figsize=(11, 1.2 + 0.42 * image.shape[0]), layout="constrained")
-    grid = figure.subplots(1, 4, width_ratios=ratios)
-    for axes, (name, (values, frame)) in zip(grid, panels.items(), strict=True):
-        _draw_numbers(axes, values.numpy(), frame)
-        axes.set_title(f"{name}, {values.shape[0]}×{values.shape[1]}", fontsize=11)
-    grid[0].set_xlabel("the window is framed", fontsize=10)
-    grid[1].set_xlabel("times the window gives →", fontsize=10)
-    grid[2].set_xlabel(f"their sum: {output[row, column]:g} →", fontsize=10)
-    grid[3].set_xlabel(f"row {row}, column {column}, from 0", fontsize=10)
-    figure.suptitle(plain(title))
+    panels = (  # name, numbers, (row, column, height, width) of the frame, what follows
+        ("image", image, (row, column, high, wide), "×"),
+        ("kernel", kernel, (0, 0, 0, 0), "="),
+        ("products", products, (0, 0, high, wide), f"sum\n→\n{output[row, column]:g}"),
+        ("output", output, (row, column, 1, 1), ""),
+    )
+    width = sum(max(values.shape[1], 2) + 1.2 for _, values, _, _ in panels) - 1.2
+    size = (0.5 * width + 0.2, 0.5 * (len(image) + 1) + 0.5)
+    figure, axes = single_axes(*size)
+    left, middle = 0.0, len(image) / 2
+    for name, values, frame, follows in panels:
+        _draw_numbers(axes, left, middle - len(values) / 2, values.numpy(), frame, name)
+        left += max(values.shape[1], 2) + 0.6
+        axes.text(left, middle, follows, ha="center", va="center", fontsize=11)
+        left += 0.6
+    axes.set(aspect="equal", xlim=(-0.1, width + 0.1), ylim=(len(image) + 0.1, -0.9))
+    axes.set_axis_off()
+    axes.set_title(plain(title))
     return figure
 
 
@@ -154,17 +155,21 @@ def _bare(axes: Axes, image: np.ndarray, title: str, **options: str) -> None:
     axes.set_axis_off()
 
 
-def _draw_numbers(axes: Axes, values: np.ndarray, frame: tuple[int, int, int, int] | None) -> None:
-    """Draw numbers in cells; `frame` is (row, column, height, width) of what is marked."""
-    axes.pcolormesh(np.ones_like(values), cmap="Greys", vmin=1, vmax=2, ec=HATCH_GREY, lw=1)
+def _draw_numbers(
+    axes: Axes, left: float, top: float, values: np.ndarray, frame: tuple[int, ...], name: str
+) -> None:
+    """Draw numbers in cells of side 1; `frame` is (row, column, height, width) of the marked."""
     for (row, column), value in np.ndenumerate(values):
-        axes.text(column + 0.5, row + 0.5, f"{value:g}", ha="center", va="center", fontsize=11)
-    if frame is not None:
-        row, column, high, wide = frame
-        box = {"fc": (*to_rgb(HIGHLIGHT), 0.35), "ec": HIGHLIGHT, "lw": 3}
-        axes.add_patch(Rectangle((column, row), wide, high, zorder=2, **box))
-    axes.set(aspect="equal", xticks=[], yticks=[], ylim=(len(values), 0))
-    axes.spines[:].set_visible(False)
+        corner = (left + column, top + row)
+        axes.add_patch(Rectangle(corner, 1, 1, fc="white", ec=HATCH_GREY))
+        middle = (corner[0] + 0.5, corner[1] + 0.5)
+        axes.text(*middle, f"{value:.3g}", ha="center", va="center", fontsize=10, zorder=3)
+    row, column, high, wide = frame
+    fill = {"fc": (*to_rgb(HIGHLIGHT), 0.35), "ec": HIGHLIGHT, "lw": 3, "zorder": 2}
+    if high:
+        axes.add_patch(Rectangle((left + column, top + row), wide, high, **fill))
+    words = f"{name} {values.shape[0]}×{values.shape[1]}"
+    axes.text(left + values.shape[1] / 2, top - 0.15, words, ha="center", fontsize=10)
 
 
 def _montage(tiles: np.ndarray, columns: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """A diagram of a network's parts: what is frozen, trained, new or removed; the way backward."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
@@ -17,7 +18,7 @@ LOOKS = {  # of each state: the word in the box, and how the box is drawn
     "new": ("new, trained", {"fc": TRAINED, "ec": "black", "lw": 3}),
     "removed": ("removed", {"fc": "white", "ec": GREY, "ls": "--"}),
 }
-WIDTH, HEIGHT, GAP = 1.9, 1.15, 0.5  # of a box and between boxes, in inches
+WIDTH, HEIGHT, GAP = 1.8, 1.15, 0.42  # of a box and between boxes, in inches
 
 
 class Part(NamedTuple):
@@ -82,12 +83,15 @@ def _draw_box(axes: Axes, part: Part, left: float, low: float) -> None:
         axes.add_patch(lines)
     if part.state == "removed":
         for start, end in ((low, low + HEIGHT), (low + HEIGHT, low)):
-            axes.plot([left, left + WIDTH], [start, end], color=HATCH_GREY, zorder=2)
-    middle, lines = left + WIDTH / 2, [line for line in (part.detail, word) if line]
-    write = {"ha": "center", "va": "center", "zorder": 3, "linespacing": 1.25}
+            axes.plot([left, left + WIDTH], [start, end], color=GREY, zorder=2)
+    middle = left + WIDTH / 2
+    lines = [row for line in part.detail.split("\n") for row in textwrap.wrap(line, 21)]
+    lines += [word] if word else []
+    write = {"ha": "center", "va": "center", "zorder": 3, "linespacing": 1.4}
     write["bbox"] = {"fc": look["fc"], "ec": "none", "pad": 1.5}
+    bold = {"fontweight": "bold"} | write
     name_at = low + HEIGHT * (0.78 if lines else 0.5)
-    axes.text(middle, name_at, plain(part.name), fontsize=12, fontweight="bold", **write)
+    axes.text(middle, name_at, plain(part.name), fontsize=12 if len(part.name) < 16 else 10, **bold)
     axes.text(middle, low + HEIGHT * 0.36, plain("\n".join(lines)), fontsize=10, **write)
 
 
