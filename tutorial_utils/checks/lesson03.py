@@ -1,11 +1,15 @@
-"""Checks of lesson 03's exercises: what a stack saves, two kernels as one, multiply-adds."""
+"""Checks of lesson 03's exercises: savings of a stack, half the side, VGG19, merged kernels."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from tutorial_utils.checks.verdict import Slip, call, compare, exercise, expect, kind, number
 
-__all__ = ["saving", "merged", "mult_adds"]
+__all__ = ["saving", "half_side", "configuration_e", "merged"]
+
+TOTAL_RATIO = 0.25598  # VGG16's work at 112×112 over its work at 224×224, all layers
+_WIDTHS = [3, *2 * [64], *2 * [128], *4 * [256], *8 * [512]]
+E_CHANNELS = list(zip(_WIDTHS, _WIDTHS[1:], strict=False))  # (in, out) of each convolution
 
 
 @exercise
@@ -39,6 +43,7 @@ def _saving_slips(width: int) -> Iterable[Slip]:
     pixel = "each further 3×3 adds one pixel on either side: two in width"
     for layers in (width // 3, width / 3, width - 2, depth + 1, depth - 1):
         yield 1 - 9 * layers / whole, f"you counted a stack of {layers:g} layers", pixel
+    yield round(1 - left, 2), "that is rounded", "return the fraction with all its digits"
     yield 1 - 3 * depth / width, "the windows have two dimensions", "3×3 are nine weights"
 
 
@@ -105,50 +110,97 @@ def _merged_slips(want: Any, first: Any, second: Any) -> Iterable[Slip]:
 
 
 @exercise
-def mult_adds(answer: Any) -> str:
-    """Check a function (inputs, outputs, size, kernel, stride, padding) -> multiply-adds."""
-    cases = (
-        (4, 6, 9, 3, 2, 0),
-        (3, 64, 224, 11, 4, 2),
-        (8, 16, 10, 3, 1, 1),
-        (2, 5, 12, 5, 3, 1),
-        (3, 2, 5, 5, 1, 0),
+def half_side(convolutions: Any, dense: Any = ...) -> str:
+    """Check VGG16's work at 112×112 over its work at 224×224: convolutions and dense layers."""
+    fraction = "divide the multiply-adds at 112×112 by those at 224×224"
+    convolutions = number(convolutions, hint=fraction)
+    expect(dense is not ..., "dense_ratio is still `...`", hint="the same for the dense layers")
+    dense = number(dense, hint=fraction)
+    sides = "an image has two sides, and both are halved"
+    share = (25, "that is a percentage", "a fraction goes from 0 to 1")
+    compare(
+        convolutions,
+        0.25,
+        [
+            (4, "you divided the work at 224×224 by the work at 112×112", fraction),
+            (0.5, "a kernel is used at half the positions along one side alone", sides),
+            share,
+            (1, "the parameters stay the same, the work does not", "where is a kernel used?"),
+            (TOTAL_RATIO, "that is the work of all layers together", "leave out the dense layers"),
+        ],
+        wrong=f"the convolutions do 0.25 of the work, you gave {convolutions:g}",
+        hint="sum `mult_adds` over the rows of kind Conv2d, for both sizes",
+        tolerance=1e-4,
     )
-    for case in cases:
-        inputs, outputs, size, kernel, stride, padding = case
-        side = (size + 2 * padding - kernel) // stride + 1
-        want = (inputs * kernel**2 + 1) * outputs * side**2
-        got = number(call(answer, *case, hint="six whole numbers"), hint="return one whole number")
-        compare(
-            got,
-            want,
-            _work_slips(*case),
-            wrong=f"for {case} you gave {got:,.0f}, it is {want:,}",
-            hint="all parameters of the layer, once at each position of the output",
-        )
-    return f"parameters times positions, checked on {len(cases)} layers"
+    pooling = "what does the adaptive average pooling in front of them give, for any image?"
+    compare(
+        dense,
+        1,
+        [
+            (0.25, "the dense layers do not see fewer values", pooling),
+            (0.5, "the dense layers do not see fewer values", pooling),
+            (100, "that is a percentage", "a fraction, please: 1 for no change"),
+            (TOTAL_RATIO, "that is the work of all layers together", "leave out the convolutions"),
+        ],
+        wrong=f"the work of the dense layers does not change: 1, you gave {dense:g}",
+        hint=pooling,
+        tolerance=1e-4,
+    )
+    return (
+        "a kernel is used at a quarter of the positions, and the dense layers get 7×7×512 values "
+        "from an image of any size"
+    )
 
 
-def _work_slips(
-    inputs: int, outputs: int, size: int, kernel: int, stride: int, padding: int
-) -> Iterable[Slip]:
-    """Yield the slips of `mult_adds`."""
-    parameters = (inputs * kernel**2 + 1) * outputs
-    side = (size + 2 * padding - kernel) // stride + 1
-    every = "each is used at every position of the output"
-    yield parameters, "these are the parameters", every
-    stops = "the kernel stops at as many positions as the output has values in a map"
-    yield parameters * size**2, "you counted the positions of the input", stops
-    yield parameters * side, "you counted positions along one side", "the output has two sides"
-    bias = "each output map has a bias, which is added at every position"
-    yield inputs * kernel**2 * outputs * side**2, "the biases are missing", bias
-    yield (parameters - outputs) * side**2 + outputs, "you added the biases once", bias
-    maps = "every output map has a kernel, and a kernel sees every input map"
-    yield (inputs * kernel**2 + 1) * side**2, "you counted one output map", maps
-    yield (kernel**2 + 1) * outputs * side**2, "you counted one input map", maps
-    pair = "a multiplication and the addition that follows count as one"
-    yield 2 * parameters * side**2, "you counted multiplications and additions separately", pair
-    for wrong_side in ((size + padding - kernel) // stride + 1, (size - kernel) // stride + 1):
-        yield parameters * wrong_side**2, "the padding is missing", "it is added on both sides"
-    short = "the kernel's first position counts too"
-    yield parameters * (side - 1) ** 2, "the output is one value too small", short
+@exercise
+def configuration_e(backbone: Any) -> str:
+    """Check the backbone of configuration E, VGG19: its layers, in their order."""
+    from torch import nn
+
+    build = "build it with vgg_backbone and the five numbers of convolutions"
+    expect(isinstance(backbone, nn.Module), f"expected layers, not {kind(backbone)}", hint=build)
+    layers = [layer for layer in backbone.modules() if not list(layer.children())]
+    convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    compare(
+        len(convs),
+        16,
+        [
+            (13, "that is D, with 13 convolutions", "three blocks have one more"),
+            (18, "18 convolutions are one more in every block", "the first two blocks stay as in D"),
+            (19, "19 convolutions are too many", "three of E's 19 layers are dense"),
+        ],
+        wrong=f"E has 16 convolutions, your backbone has {len(convs)}",
+        hint=build,
+    )
+    expect(
+        all(conv.kernel_size == (3, 3) and conv.padding == (1, 1) for conv in convs),
+        "not every convolution has a kernel of 3×3 and a padding of 1",
+        hint="a kernel of 1×1 is configuration C's",
+    )
+    blocks = _convolutions_by_block(layers)
+    expect(
+        blocks == [2, 2, 4, 4, 4],
+        f"your blocks have {blocks} convolutions",
+        hint="the first two stay as in D, each of the other three has one more",
+    )
+    pairs = [(conv.in_channels, conv.out_channels) for conv in convs]
+    expect(pairs == E_CHANNELS, "the channels are not E's", hint="as in D: 64, 128, 256, 512, 512")
+    follows = [type(layers[layers.index(conv) + 1]) for conv in convs]
+    expect(set(follows) == {nn.ReLU}, "a ReLU is missing", hint="one after each convolution")
+    total = sum(parameter.numel() for parameter in backbone.parameters())
+    return (
+        f"the backbone has {total:,} parameters. With the dense layers, E has 3.8% more "
+        f"parameters than D and does 27% more work"
+    )
+
+
+def _convolutions_by_block(layers: list) -> list[int]:
+    """Return how many convolutions stand before each pooling."""
+    counts = [0]
+    for layer in layers:
+        name = type(layer).__name__
+        if name == "Conv2d":
+            counts[-1] += 1
+        elif name == "MaxPool2d":
+            counts.append(0)
+    return counts if counts[-1] else counts[:-1]
