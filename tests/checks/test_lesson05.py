@@ -7,41 +7,52 @@ import torch
 from assertions import assert_verdict
 from torch import nn
 
-from tutorial_utils.checks.lesson05 import after_swap, one_more_class, ready_to_train
+from tutorial_utils.checks.lesson05 import best_factor, one_more_class, ready_to_train
 
-# after_swap
+# best_factor
+
+LABELS = torch.tensor([0, 1, 1])
+SURE = torch.tensor([[3.0, 0.0], [0.0, 3.0], [0.0, 3.0]])  # all correct: the more, the better
+WRONG = torch.tensor([[3.0, 0.0], [0.0, 3.0], [3.0, 0.0]])  # one mistake: the less, the better
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "logits", "text"),
     [
-        lambda total, inputs, old, new: total - (inputs + 1) * (old - new),
-        lambda total, inputs, old, new: float(total - inputs * old - old + inputs * new + new),
-        lambda total, inputs, old, new: torch.tensor(
-            total - (inputs + 1) * old + inputs * new + new
-        ),
+        (100, SURE, "3 of 3 with every factor"),
+        (0.1, WRONG, "2 of 3 with every factor"),
+        (torch.tensor(0.1, dtype=torch.float64), WRONG, "2 of 3"),
+        (1, torch.tensor([[1.5, 0.0], [0.0, 1.5], [0.5, 0.0]]), "2 of 3"),
+        (10, torch.zeros(3, 2), "1 of 3"),  # all the same: any factor is correct
     ],
 )
-def test_the_count_after_a_swap(answer):
-    assert_verdict(after_swap(answer), "correct", "^correct: ")
+def test_the_best_factor(answer, logits, text):
+    assert_verdict(best_factor(answer, logits, LABELS), "correct", f"^correct: .*{text}")
 
 
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (lambda t, i, old, new: t - i * old + i * new, "you left out the biases"),
-        (lambda t, i, old, new: t - (i + 1) * old + i * new, "only one of the two"),
-        (lambda t, i, old, new: t - i * old + (i + 1) * new, "only one of the two"),
-        (lambda t, i, old, new: t + (i + 1) * new, "you did not subtract the old layer"),
-        (lambda t, i, old, new: t - (i + 1) * old, "you did not add the new layer"),
-        (lambda t, i, old, new: (i + 1) * new, "not the whole network"),
-        (lambda t, i, old, new: (i + 1) * (old - new), "not the whole network"),
-        (lambda t, i, old, new: t - 4097 * old + 4097 * new, "ResNet-18 and 5 classes you gave"),
-        (lambda t, i, old, new: True, "expected a number, not a value of type bool"),
+        (100, "the loss is largest"),
+        (1, "gives the loss .*another one less"),
+        (0.66, "this is a loss"),
+        (5, "5 is not one of the factors"),
+        ("0.1", "expected a number, not a value of type str"),
+        (True, "expected a number, not a value of type bool"),
     ],
 )
-def test_slips_of_the_count(answer, text):
-    assert_verdict(after_swap(answer), "wrong", text)
+def test_slips_of_the_best_factor(answer, text):
+    assert_verdict(best_factor(answer, WRONG, LABELS), "wrong", f"not yet: .*{text}")
+
+
+def test_the_best_factor_needs_the_batch():
+    assert_verdict(best_factor(0.1), "wrong", "needs the logits and labels.*Hint: ")
+
+
+def test_the_best_factor_leaves_the_logits_alone():
+    logits = WRONG.clone().requires_grad_()
+    assert_verdict(best_factor(0.1, logits, LABELS), "correct")
+    assert torch.equal(logits, WRONG) and logits.grad is None
 
 
 # ready_to_train
@@ -101,6 +112,12 @@ def two_classes(network, classes):
     return network
 
 
+def without_bias(network, classes):
+    network.requires_grad_(False)
+    network.fc = nn.Linear(network.fc.in_features, classes, bias=False)
+    return network
+
+
 def layer_alone(network, classes):
     return freeze_then_swap(network, classes).fc
 
@@ -130,6 +147,7 @@ def pool_gone(network, classes):
         (number_only, "still the old layer.*printed"),
         (typed, "the new layer has 4096 inputs, but the layers"),
         (two_classes, "the new layer gives 2 logits for 3 classes"),
+        (without_bias, "the new layer has no bias.*a weight and a bias"),
         (layer_alone, "your function did not return the network"),
         (bias_frozen, "only a part of the new layer is trainable"),
         (no_layer, "no dense layer"),

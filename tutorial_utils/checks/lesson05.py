@@ -1,44 +1,46 @@
-"""Checks of lesson 05's exercises: parameters after a swap, a swap elsewhere, one more class."""
+"""Checks of lesson 05's exercises: scaled logits, a swap elsewhere, one more class."""
 
 from typing import Any
 
-from tutorial_utils.checks.verdict import call, compare, exercise, expect, number
+from tutorial_utils.checks.verdict import call, exercise, expect, number
 
-__all__ = ["after_swap", "ready_to_train", "one_more_class"]
+__all__ = ["best_factor", "ready_to_train", "one_more_class"]
+
+FACTORS = (0.1, 1, 10, 100)  # of exercise 1
 
 
 @exercise
-def after_swap(answer: Any) -> str:
-    """Check a function (total, inputs, old, new) -> parameters after the last layer's swap."""
-    cases = (
-        ("AlexNet", 61_100_840, 4096, 1000, 2),
-        ("VGG16", 138_357_544, 4096, 1000, 2),
-        ("a ResNet-18", 11_689_512, 512, 1000, 5),
+def best_factor(answer: Any, logits: Any = None, labels: Any = None) -> str:
+    """Check the factor by which a batch's logits are multiplied to give the smallest loss."""
+    got = number(answer, hint="one of the factors 0.1, 1, 10 and 100")
+    expect(
+        hasattr(logits, "softmax") and hasattr(labels, "shape"),
+        "the check needs the logits and labels of your batch",
+        hint="leave the check's cell as it is, and run the lesson's cells above it",
     )
-    biases = "a dense layer has one bias for each of its outputs, besides its weights"
-    both = "the old layer had biases, and the new one has them too"
-    rest = "count the layers that stay as well"
-    for name, total, inputs, old, new in cases:
-        got = number(call(answer, total, inputs, old, new), hint="return one whole number")
-        removed, added = (inputs + 1) * old, (inputs + 1) * new
-        one_only = "you counted only one of the two layers with its biases"
-        slips = (
-            (total - inputs * old + inputs * new, "you left out the biases", biases),
-            (total - removed + inputs * new, one_only, both),
-            (total - inputs * old + added, one_only, both),
-            (total + added, "you did not subtract the old layer", "it is part of the total"),
-            (total - removed, "you did not add the new layer", "it has parameters, too"),
-            (added, "that is not the whole network", rest),
-            (removed - added, "that is not the whole network", rest),
-        )
-        compare(
-            got,
-            total - removed + added,
-            slips,
-            wrong=f"for {name} and {new} classes you gave {got:,.0f}",
-            hint="subtract the old layer, add the new one",
-        )
-    return "AlexNet, VGG16 and ResNet-18, counted without building them"
+    losses = {factor: _loss(factor * logits, labels) for factor in FACTORS}
+    least, most = min(losses.values()), max(losses.values())
+    first = (logits.argmax(1) == labels).sum().item()
+    expect(
+        not any(abs(got - loss) < 0.01 * loss for loss in losses.values() if got not in losses),
+        "this is a loss",
+        hint="give the factor that belongs to it",
+    )
+    expect(got in losses, f"{got:g} is not one of the factors", hint="try 0.1, 1, 10 and 100")
+    expect(
+        losses[got] < most or least == most,
+        "with this factor the loss is largest",
+        hint="a smaller loss is better",
+    )
+    expect(
+        losses[got] <= least + 1e-6,
+        f"the factor {got:g} gives the loss {losses[got]:.3f}, and another one less",
+        hint="compute `cross_entropy(factor * logits, labels)` for all four factors",
+    )
+    return (
+        f"{got:g} gives the smallest loss, {least:.3f}. The accuracy is {first} of {len(labels)} "
+        "with every factor: a factor changes how confident the network is, not its predictions"
+    )
 
 
 @exercise
@@ -89,6 +91,13 @@ def one_more_class(answer: Any) -> str:
     return "the old classes keep their logits, and there is one more"
 
 
+def _loss(logits: Any, labels: Any) -> float:
+    """Return the mean cross-entropy of a batch."""
+    from torch.nn.functional import cross_entropy
+
+    return cross_entropy(logits.detach().double(), labels).item()
+
+
 def _network_with_fc(width: int) -> Any:
     """Return a small network built as a ResNet: its last layer is called `fc`."""
     from collections import OrderedDict
@@ -130,6 +139,11 @@ def _check_swapped(got: Any, old: Any, classes: int) -> None:
         outputs == classes,
         f"the new layer gives {outputs} logits for {classes} classes",
         hint="use the number of classes that is passed to your function",
+    )
+    expect(
+        got.fc.bias is not None,
+        "the new layer has no bias",
+        hint="the old one had a weight and a bias: leave `bias` of nn.Linear as it is",
     )
 
 
