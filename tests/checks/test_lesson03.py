@@ -4,7 +4,7 @@ import re
 
 import pytest
 import torch
-import torchinfo
+import torchvision
 from assertions import assert_verdict
 from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d, pad
@@ -47,6 +47,7 @@ def test_saving_right(answer):
         (lambda w: 1 - 9 * (w // 3) / w**2, "you counted a stack of 1 layers"),
         (lambda w: 1 - 9 * (w / 3) / w**2, "you counted a stack of 1.66667 layers"),
         (lambda w: 1 - 9 * (w - 2) / w**2, "you counted a stack of 3 layers"),
+        (lambda w: round(saved(w), 2), "that is rounded"),
         (lambda w: 1 - 3 * (w // 2) / w, "the windows have two dimensions"),
         (lambda w: 0.5, "saves 0.280, you gave 0.500"),
         (lambda w: 0.28, "compared with one 7×7 layer, a stack that"),
@@ -141,51 +142,102 @@ def test_merged_slips(answer, text):
     assert_verdict(lesson03.merged(answer), "wrong", re.escape(text))
 
 
-def work(inputs, outputs, size, kernel, stride, padding, *, extra=0):
-    side = (size + 2 * padding - kernel) // stride + 1 + extra
-    return (inputs * kernel**2 + 1) * outputs * side**2
+@pytest.fixture(scope="module")
+def ratios():
+    """Measure VGG16's work at 112×112 over its work at 224×224."""
+    with torch.device("meta"):
+        network = torchvision.models.vgg16()
+    work = [
+        layers.layer_table(network, size=size).groupby("kind").mult_adds.sum()
+        for size in (112, 224)
+    ]
+    return work[0] / work[1], work[0].sum() / work[1].sum()
 
 
-def by_layer_table(inputs, outputs, size, kernel, stride, padding):
-    network = nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, padding))
-    positions = network.to("meta")(torch.empty(1, inputs, size, size, device="meta"))[0, 0].numel()
-    return models.count(network).total * positions
+def test_half_side_right(ratios):
+    by_kind, _ = ratios
+    assert_verdict(lesson03.half_side(by_kind["Conv2d"], by_kind["Linear"]), "correct")
+    assert_verdict(lesson03.half_side(1 / 4, 1), "correct", "7×7×512")
+    assert_verdict(lesson03.half_side(torch.tensor(0.25), torch.tensor(1)), "correct")
 
 
-@pytest.mark.parametrize("answer", [work, by_layer_table, lambda *a: float(work(*a))])
-def test_mult_adds_right(answer):
-    assert_verdict(lesson03.mult_adds(answer), "correct")
-
-
-def test_mult_adds_counts_as_the_layer_table():
-    network = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1))
-    counted = torchinfo.summary(network, (1, 3, 9, 9), verbose=0).total_mult_adds
-    assert counted == work(3, 4, 9, 3, 2, 1)
+def test_half_side_knows_the_work_of_all_layers(ratios):
+    _, total = ratios
+    text = "that is the work of all layers together"
+    assert_verdict(lesson03.half_side(total, 1), "wrong", text)
+    assert_verdict(lesson03.half_side(0.25, total), "wrong", text)
 
 
 @pytest.mark.parametrize(
-    ("answer", "text"),
+    ("convolutions", "dense", "text"),
     [
-        (lambda i, o, n, k, s, p: (i * k**2 + 1) * o, "these are the parameters"),
-        (
-            lambda i, o, n, k, s, p: (i * k**2 + 1) * o * n**2,
-            "you counted the positions of the input",
-        ),
-        (
-            lambda i, o, n, k, s, p: work(i, o, n, k, s, p) / 4,
-            "you counted positions along one side",
-        ),
-        (lambda i, o, n, k, s, p: work(i, o, n, k, s, p) * i * k**2 / (i * k**2 + 1), "biases are"),
-        (lambda i, o, n, k, s, p: work(i, o, n, k, s, p) - 15 * o, "you added the biases once"),
-        (lambda i, o, n, k, s, p: work(i, 1, n, k, s, p), "you counted one output map"),
-        (lambda i, o, n, k, s, p: work(1, o, n, k, s, p), "you counted one input map"),
-        (lambda *a: 2 * work(*a), "you counted multiplications and additions"),
-        (lambda i, o, n, k, s, p: work(i, o, n, k, s, 0), "the padding is missing"),
-        (lambda i, o, n, k, s, p: work(i, o, n, k, s, p / 2), "the padding is missing"),
-        (lambda *a: work(*a, extra=-1), "the output is one value too small"),
-        (lambda *a: 5, "for (4, 6, 9, 3, 2, 0) you gave 5, it is 3,552"),
-        (lambda *a: raises(), "six whole numbers"),
+        (4, 1, "you divided the work at 224×224 by the work at 112×112"),
+        (0.5, 1, "along one side alone"),
+        (25, 1, "that is a percentage"),
+        (1, 1, "the parameters stay the same, the work does not"),
+        (0.3, 1, "the convolutions do 0.25 of the work, you gave 0.3"),
+        ("a quarter", 1, "expected a number, not a value of type str"),
+        (0.25, ..., "dense_ratio is still `...`"),
+        (0.25, 0.25, "the dense layers do not see fewer values"),
+        (0.25, 0.5, "the dense layers do not see fewer values"),
+        (0.25, 100, "that is a percentage"),
+        (0.25, 2, "the work of the dense layers does not change: 1, you gave 2"),
     ],
 )
-def test_mult_adds_slips(answer, text):
-    assert_verdict(lesson03.mult_adds(answer), "wrong", re.escape(text))
+def test_half_side_slips(convolutions, dense, text):
+    assert_verdict(lesson03.half_side(convolutions, dense), "wrong", re.escape(text))
+
+
+def vgg(convs=(2, 2, 4, 4, 4), widths=(64, 128, 256, 512, 512), kernel=3, relu=nn.ReLU):
+    stack, inputs = [], 3
+    for count, width in zip(convs, widths, strict=True):
+        for _ in range(count):
+            stack += [nn.Conv2d(inputs, width, kernel, padding=kernel // 2), relu()]
+            inputs = width
+        stack.append(nn.MaxPool2d(2))
+    return nn.Sequential(*stack)
+
+
+def on_meta(build, *arguments, **options):
+    with torch.device("meta"):
+        return build(*arguments, **options)
+
+
+def test_configuration_e_right():
+    assert_verdict(lesson03.configuration_e(on_meta(vgg)), "correct", "has 20,024,384 parameters")
+    theirs = on_meta(torchvision.models.vgg19).features
+    assert_verdict(lesson03.configuration_e(theirs), "correct")
+
+
+def test_what_configuration_e_costs_more_is_what_torchvision_counts():
+    networks = [on_meta(getattr(torchvision.models, name)) for name in ("vgg16", "vgg19")]
+    sums = [layers.layer_table(n)[["parameters", "mult_adds"]].sum() for n in networks]
+    parameters, work = sums[1] / sums[0] - 1
+    verdict = lesson03.configuration_e(on_meta(vgg))
+    assert f"has {parameters:.1%} more parameters than D and does {work:.0%} more work" in (
+        verdict.text.replace("E has", "has")
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"convs": (2, 2, 3, 3, 3)}, "that is D, with 13 convolutions"),
+        ({"convs": (3, 3, 4, 4, 4)}, "18 convolutions are one more in every block"),
+        ({"convs": (3, 4, 4, 4, 4)}, "19 convolutions are too many"),
+        ({"convs": (1, 1, 2, 2, 2)}, "E has 16 convolutions, your backbone has 8"),
+        ({"convs": (3, 3, 3, 3, 4)}, "your blocks have [3, 3, 3, 3, 4] convolutions"),
+        ({"kernel": 1}, "not every convolution has a kernel of 3×3"),
+        ({"widths": (64, 128, 256, 256, 512)}, "the channels are not E's"),
+        ({"relu": nn.Identity}, "a ReLU is missing"),
+    ],
+)
+def test_configuration_e_slips(options, text):
+    verdict = lesson03.configuration_e(on_meta(vgg, **options))
+    assert_verdict(verdict, "wrong", re.escape(text))
+
+
+def test_configuration_e_is_no_whole_network_and_no_function():
+    whole = on_meta(torchvision.models.vgg19)
+    assert_verdict(lesson03.configuration_e(whole), "wrong", "dense layers do not belong to the")
+    assert_verdict(lesson03.configuration_e(vgg), "wrong", "expected layers, not a value of type")

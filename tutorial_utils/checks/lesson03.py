@@ -161,12 +161,18 @@ def configuration_e(backbone: Any) -> str:
     expect(isinstance(backbone, nn.Module), f"expected layers, not {kind(backbone)}", hint=build)
     layers = [layer for layer in backbone.modules() if not list(layer.children())]
     convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    dense = any(isinstance(layer, nn.Linear) for layer in layers)
+    expect(not dense, "dense layers do not belong to the backbone", hint="stop at the last pooling")
     compare(
         len(convs),
         16,
         [
             (13, "that is D, with 13 convolutions", "three blocks have one more"),
-            (18, "18 convolutions are one more in every block", "the first two blocks stay as in D"),
+            (
+                18,
+                "18 convolutions are one more in every block",
+                "the first two blocks stay as in D",
+            ),
             (19, "19 convolutions are too many", "three of E's 19 layers are dense"),
         ],
         wrong=f"E has 16 convolutions, your backbone has {len(convs)}",
