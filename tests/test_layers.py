@@ -54,6 +54,13 @@ def test_layer_table_of_vgg16():
     assert list(pools["output"])[-1] == (512, 7, 7)
 
 
+def test_layer_table_of_a_network_for_grey_images():
+    grey = nn.Sequential(nn.Conv2d(1, 6, 5), nn.AvgPool2d(2))
+    table = layers.layer_table(grey, size=32)
+    assert list(table["input"]) == [(1, 32, 32), (6, 28, 28)]
+    assert list(table["output"]) == [(6, 28, 28), (6, 14, 14)]
+
+
 def test_layer_table_does_not_change_the_network():
     network = nn.Module()
     network.features = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())

@@ -52,7 +52,8 @@ def layer_table(network: nn.Module, *, size: int = 224) -> "pandas.DataFrame":
     network = _copy_on_meta(network)
     names = {id(module): name for name, module in network.named_modules()}
     try:
-        report = torchinfo.summary(network, (1, 3, size, size), device="meta", verbose=0)
+        shape = (1, _input_channels(network), size, size)
+        report = torchinfo.summary(network, shape, device="meta", verbose=0)
     except RuntimeError as error:
         raise ValueError(
             f"an image of {size}x{size} pixels does not fit this {type(network).__name__}: it is "
@@ -167,6 +168,12 @@ def _copy_on_meta(network: nn.Module) -> nn.Module:
     for parameter in network.parameters():
         memo[id(parameter)] = nn.Parameter(parameter.to("meta"), parameter.requires_grad)
     return copy.deepcopy(network, memo)  # which takes from memo what it finds there
+
+
+def _input_channels(network: nn.Module) -> int:
+    """Return how many channels the first convolution takes, 3 for a network without one."""
+    found = (layer.in_channels for layer in network.modules() if isinstance(layer, nn.Conv2d))
+    return next(found, 3)
 
 
 def _row(name: str, info: torchinfo.layer_info.LayerInfo) -> dict[str, object]:

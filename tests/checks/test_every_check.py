@@ -37,7 +37,13 @@ NONSENSE = {
     "one that gives a list of dictionaries": lambda *given: [{}],
 }
 # Their answers are strings, numbers or layers: a function is nonsense, not a stub.
-NO_FUNCTION = {"spoiled_caches", "half_side", "configuration_e"}
+NO_FUNCTION = {
+    "spoiled_caches",
+    "half_side",
+    "configuration_e",
+    "strongest_filter",
+    "sides_with_stride_two",
+}
 # Correct answers to the checks that draw random numbers, or whose answers may.
 CORRECT = {
     "conv_parameters": test_lesson02.counted,

@@ -7,7 +7,7 @@ import torch
 from assertions import assert_verdict
 from torch import nn
 
-from tutorial_utils import layers
+from tutorial_utils import layers, models
 from tutorial_utils.checks import lesson02
 
 
@@ -54,90 +54,71 @@ def test_conv_parameters_slips(answer, text):
     assert_verdict(lesson02.conv_parameters(answer), "wrong", re.escape(text))
 
 
-def strides(size, kernel, padding, wanted, *, start=1):
-    room = size + 2 * padding - kernel
-    return [s for s in range(1, size + 1) if room // s + start == wanted]
-
-
-def by_the_package(size, kernel, padding, wanted):
-    sizes = {s: layers.output_size(size, kernel, s, padding) for s in range(1, size + 1)}
-    return {s for s, found in sizes.items() if found == wanted}
-
-
-def by_real_layers(size, kernel, padding, wanted):
-    image, found = torch.empty(1, 1, size, size, device="meta"), []
-    for s in range(1, size + 1):
-        layer = nn.Conv2d(1, 1, kernel, s, padding, device="meta")
-        found += [s] * (layer(image).shape[-1] == wanted)
-    return tuple(found)
+MAPS = torch.rand(8, 5, 5, generator=torch.Generator().manual_seed(0)) / 10
+MAPS[3] += 0.5  # the highest mean
+MAPS[6, 2, 2] = 9.0  # the highest value
+MAPS[2] = 0.0  # the lowest mean
+WEIGHT = torch.randn(8, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+WEIGHT[5] *= 10
+WEIGHT[7] += 5
 
 
 @pytest.mark.parametrize(
-    "answer", [strides, by_the_package, by_real_layers, lambda *a: torch.tensor(strides(*a))]
+    "answer", [WEIGHT[3], WEIGHT[MAPS.mean((1, 2)).argmax()], nn.Parameter(WEIGHT[3].clone())]
 )
-def test_strides_for_right(answer):
-    assert_verdict(lesson02.strides_for(answer), "correct")
-
-
-def exact(size, kernel, padding, wanted):
-    room = size + 2 * padding - kernel
-    return [s for s in range(1, size + 1) if room / s + 1 == wanted]
+def test_strongest_filter_correct(answer):
+    verdict = lesson02.strongest_filter(answer, MAPS, nn.Parameter(WEIGHT))
+    assert_verdict(verdict, "correct", r"channel 3: its map has a mean of 0\.5\d")
 
 
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (lambda size, k, p, w: strides(size, k, 0, w), "you left out the padding"),
-        (lambda size, k, p, w: strides(size, k, p / 2, w), "you counted the padding once"),
-        (lambda *a: strides(*a, start=0), "the last + 1 of the formula is missing"),
-        (exact, "only strides that leave no pixel over"),
-        (lambda *a: strides(*a)[:1], "you gave only the smallest stride"),
-        (lambda *a: strides(*a)[-1:], "you gave only the largest stride"),
-        (lambda *a: [s for s in strides(*a) if s < a[0]], "the last stride is missing"),
-        (lambda *a: (strides(*a) or [0])[0], "there may be several strides, or none"),
-        (lambda *a: [17 // s for s in range(a[0])], "a stride is a whole number from 1 to size:"),
-        (lambda size, k, p, w: [(size + 2 * p - k) / (w - 1)], "you gave [5.66"),
-        (lambda *a: ["five"], "every entry is a stride"),
-        (lambda *a: [float("nan")], "not yet: "),
+        (torch.tensor(3), "that is the number of the channel"),
+        (3, "expected a tensor of shape (3, 4, 4), not a value of type int"),
+        (MAPS[3], "that is a map"),
+        (WEIGHT[3:4], "expected a tensor of shape (3, 4, 4)"),
+        (WEIGHT, "and shape (8, 3, 4, 4)"),
+        (WEIGHT[6], "the highest single value"),
+        (WEIGHT[2], "the lowest mean"),
+        (WEIGHT[7], "that filter has the highest mean"),
+        (WEIGHT[5], "that filter has the largest weights"),
+        (WEIGHT[0], "that is the first filter"),
+        (WEIGHT[4], "another map has a higher mean"),
     ],
 )
-def test_strides_for_slips(answer, text):
-    assert_verdict(lesson02.strides_for(answer), "wrong", re.escape(text))
+def test_strongest_filter_slips(answer, text):
+    assert_verdict(lesson02.strongest_filter(answer, MAPS, WEIGHT), "wrong", re.escape(text))
 
 
-def by_gradients(kernel, stride, next_kernel):
-    layers = nn.Conv1d(1, 1, kernel, stride, bias=False), nn.Conv1d(1, 1, next_kernel, bias=False)
-    for layer in layers:
-        nn.init.ones_(layer.weight)
-    line = torch.zeros(1, 1, 60, requires_grad=True)
-    nn.Sequential(*layers)(line)[0, 0, 0].backward()
-    seen = line.grad[0, 0].nonzero().flatten()
-    return int(seen.max() - seen.min()) + 1
+def sides_of(stride, padding=2):
+    network = models.build_on_meta("alexnet")
+    first = network.features[0]
+    first.stride, first.padding = (stride, stride), (padding, padding)
+    table = layers.layer_table(network)
+    return [shape[-1] for shape in table[table.kind == "Conv2d"].output]
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        lambda k, s, n: k + (n - 1) * s,
-        lambda k, s, n: layers.receptive_field([(k, s), (n, 1)])[-1],
-        by_gradients,
-    ],
-)
-def test_window_of_two_right(answer):
-    assert_verdict(lesson02.window_of_two(answer), "correct")
+@pytest.mark.parametrize("form", [list, tuple, torch.tensor])
+def test_sides_with_stride_two_correct(form):
+    assert_verdict(lesson02.sides_with_stride_two(form(sides_of(2))), "correct", "still gives 6×6")
 
 
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (lambda k, s, n: k + n, "you added the two kernels"),
-        (lambda k, s, n: k * n, "the windows do not lie side by side"),
-        (lambda k, s, n: k + n - 1, "you left out the stride"),
-        (lambda k, s, n: k + n * s, "one step too many"),
-        (lambda k, s, n: (k - 1) * s + n, "you gave the stride to the wrong kernel"),
-        (lambda k, s, n: n * s, "the first window has a width of its own"),
-        (lambda k, s, n: 3, "kernel 11 with stride 4, then kernel 3: you gave 3, it is 19"),
+        (sides_of(4), "those are the sides with stride 4"),
+        ([109, 27, 13, 13, 13], "only the first side has changed"),
+        ([110, 54, 26, 26, 26], "you doubled the sides"),
+        (sides_of(2, padding=0), "you left out the padding"),
+        ([109, 54, 27, 27, 27], "halved the side in the second pooling"),
+        ([109, 55, 27, 27, 27], "rounded up in the first pooling"),
+        ([109] * 5, "you left out the poolings"),
+        ([108, 51, 23, 22, 21], "the last + 1 of the formula is missing"),
+        ([109, 54, 26, 26, 24], "the output of convolution 5 has another side than 24"),
+        ([109, 54, 26], "expected five sides, you gave 3"),
+        (109, "expected a list, not a value of type int"),
     ],
 )
-def test_window_of_two_slips(answer, text):
-    assert_verdict(lesson02.window_of_two(answer), "wrong", re.escape(text))
+def test_sides_with_stride_two_slips(answer, text):
+    assert_verdict(lesson02.sides_with_stride_two(answer), "wrong", re.escape(text))

@@ -1,11 +1,23 @@
-"""Checks of lesson 02's exercises: parameters of a convolution, strides, a window of two layers."""
+"""Checks of lesson 02's exercises: a convolution's parameters, a map's filter, another stride."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from tutorial_utils.checks.verdict import Slip, call, compare, exercise, expect, kind, number
+from tutorial_utils.checks.verdict import (
+    Slip,
+    call,
+    compare,
+    exercise,
+    expect,
+    kind,
+    name_slip,
+    number,
+)
 
-__all__ = ["conv_parameters", "strides_for", "window_of_two"]
+__all__ = ["conv_parameters", "sides_with_stride_two", "strongest_filter"]
+
+# Sides of the five convolutions' outputs for 224 pixels, with stride 4 and with stride 2.
+SIDES, WIDE_SIDES = [55, 27, 13, 13, 13], [109, 54, 26, 26, 26]
 
 
 @exercise
@@ -60,92 +72,84 @@ def _parameter_slips(inputs: int, outputs: int, kernel: tuple, groups: int) -> I
 
 
 @exercise
-def strides_for(answer: Any) -> str:
-    """Check a function (size, kernel, padding, wanted) -> all strides that give the wanted size.
+def strongest_filter(answer: Any, maps: Any = None, weight: Any = None) -> str:
+    """Check a filter (3, k, k): the one whose feature map has the highest mean.
 
-    A stride is a whole number from 1 to `size`.
+    Args:
+        answer: the filter, a tensor.
+        maps: (C, H, W), the feature maps of one image.
+        weight: (C, 3, k, k), the filters that made them.
     """
-    cases = (
-        (20, 3, 0, 4),
-        (227, 11, 0, 55),
-        (12, 3, 2, 5),
-        (21, 4, 0, 3),
-        (7, 7, 0, 1),
-        (10, 3, 0, 7),
+    take = "index network.features[0].weight with the number of the channel"
+    if hasattr(answer, "shape") and hasattr(weight, "shape"):
+        answer, weight, maps = (one.detach().cpu() for one in (answer, weight, maps))
+        best = int(maps.mean((1, 2)).argmax())
+        number_only = "that is the number of the channel, not its filter"
+        expect(answer.numel() != 1 or int(answer) != best, number_only, hint=take)
+        of_map = "that is a map: the result of a filter, not the filter"
+        expect(tuple(answer.shape) != tuple(maps.shape[1:]), of_map, hint=take)
+    shape = tuple(getattr(weight, "shape", (64, 3, 11, 11)))[1:]
+    expect(
+        tuple(getattr(answer, "shape", ())) == shape,
+        f"expected a tensor of shape {shape}, not {kind(answer)}",
+        hint=take,
     )
-    begin = "a stride is a whole number from 1 to size: with 0 the kernel would never move"
-    for size, kernel, padding, wanted in cases:
-        want = _strides(size, size + 2 * padding - kernel, wanted)
-        got = call(answer, size, kernel, padding, wanted, hint=begin)
-        got = got.tolist() if hasattr(got, "tolist") else got
-        listed = isinstance(got, list | tuple | set | range)
-        several = "there may be several strides, or none"
-        expect(listed, f"expected a list, not {kind(got)}", hint=several)
-        got = sorted(
-            number(stride, hint="every entry is a stride, a whole number") for stride in got
-        )
-        shown = [int(stride) if stride == int(stride) else stride for stride in got]
-        compare(
-            got,
-            want,
-            _stride_slips(size, kernel, padding, wanted),
-            wrong=f"size {size}, kernel {kernel}, padding {padding}, {wanted} wanted: you gave "
-            f"{shown}, the strides are {want}",
-            hint="put every stride from 1 to size into the formula, and keep those that fit",
-        )
-    return f"the formula, solved for the stride on {len(cases)} layers; one has no such stride"
+    compare(
+        answer,
+        weight[best],
+        _filter_slips(maps, weight),
+        wrong="another map has a higher mean",
+        hint="the mean of a map is over its rows and columns, and there is one for each channel",
+        tolerance=1e-9,
+    )
+    mean, all_maps = float(maps[best].mean()), float(maps.mean())
+    return f"channel {best}: its map has a mean of {mean:.2f}, where all maps have {all_maps:.2f}"
 
 
-def _strides(size: int, room: int, wanted: int, *, start: int = 1) -> list[int]:
-    """Return the strides with which a kernel fits `wanted` times into `room` pixels."""
-    return [stride for stride in range(1, size + 1) if room // stride + start == wanted]
-
-
-def _stride_slips(size: int, kernel: int, padding: int, wanted: int) -> Iterable[Slip]:
-    """Yield the slips of `strides_for`."""
-    room = size + 2 * padding - kernel
-    found = _strides(size, room, wanted)
-    frame = "the frame of zeros is added on both sides"
-    yield _strides(size, size - kernel, wanted), "you left out the padding", frame
-    yield _strides(size, size + padding - kernel, wanted), "you counted the padding once", frame
-    first = "the kernel's first position counts too"
-    yield _strides(size, room, wanted, start=0), "the last + 1 of the formula is missing", first
-    exact = [stride for stride in found if room % stride == 0]
-    down = "some pixels may remain: the formula rounds down"
-    yield exact, "you found only strides that leave no pixel over", down
-    yield found[:1], "you gave only the smallest stride", "return all that fit"
-    yield found[-1:], "you gave only the largest stride", "return all that fit"
-    ends = "a stride may be as large as the image"
-    yield [stride for stride in found if stride < size], "the last stride is missing", ends
+def _filter_slips(maps: Any, weight: Any) -> Iterable[Slip]:
+    """Yield the slips of `strongest_filter`."""
+    flat = maps.flatten(1)
+    mean = "take the mean over rows and columns, and the largest of the means"
+    yield weight[flat.amax(1).argmax()], "that map has the highest single value", mean
+    yield weight[flat.mean(1).argmin()], "that map has the lowest mean", mean
+    own = "look at the maps, which depend on the image, and then take the filter"
+    yield weight[weight.flatten(1).mean(1).argmax()], "that filter has the highest mean", own
+    yield weight[weight.flatten(1).norm(dim=1).argmax()], "that filter has the largest weights", own
+    yield weight[0], "that is the first filter", mean
 
 
 @exercise
-def window_of_two(answer: Any) -> str:
-    """Check a function (kernel, stride, next kernel) -> pixels that one value sees."""
-    cases = ((11, 4, 3), (3, 1, 3), (5, 2, 3), (2, 2, 2), (7, 3, 1), (1, 5, 4))
-    for kernel, stride, following in cases:
-        want = kernel + (following - 1) * stride
-        given = call(answer, kernel, stride, following, hint="all three are whole numbers")
-        got = number(given, hint="return one whole number")
-        compare(
-            got,
-            want,
-            _window_slips(kernel, stride, following),
-            wrong=f"kernel {kernel} with stride {stride}, then kernel {following}: you gave "
-            f"{got:g}, it is {want}",
-            hint="where in the image does the first window begin, and where does the last end?",
+def sides_with_stride_two(answer: Any) -> str:
+    """Check the sides of AlexNet's five convolutions' outputs if the first one has stride 2."""
+    five = "a list of five whole numbers, one for each convolution"
+    answer = answer.tolist() if hasattr(answer, "tolist") else answer
+    expect(isinstance(answer, list | tuple), f"expected a list, not {kind(answer)}", hint=five)
+    got = [number(side, hint=five) for side in answer]
+    expect(len(got) == 5, f"expected five sides, you gave {len(got)}", hint=five)
+    name_slip(got, WIDE_SIDES, _side_slips())
+    for position, (side, want) in enumerate(zip(got, WIDE_SIDES, strict=True), 1):
+        expect(
+            side == want,
+            f"the output of convolution {position} has another side than {side:g}",
+            hint="put size, kernel, stride and padding of each layer into the formula, in order",
         )
-    return f"checked on {len(cases)} pairs of layers"
+    return (
+        "four times as many values in each map. The parameters stay the same: no filter has "
+        "changed, and adaptive average pooling still gives 6×6"
+    )
 
 
-def _window_slips(kernel: int, stride: int, following: int) -> Iterable[Slip]:
-    """Yield the slips of `window_of_two`."""
-    overlap = "neighbouring windows overlap: draw two of them on a line of pixels"
-    yield kernel + following, "you added the two kernels", overlap
-    yield kernel * following, "the windows do not lie side by side", overlap
-    step = "neighbouring windows of the first layer begin stride pixels apart"
-    yield kernel + following - 1, "you left out the stride", step
-    yield kernel + following * stride, "one step too many", "three windows are two steps apart"
-    other = "the stride belongs to the first layer: it spreads what the second one combines"
-    yield (kernel - 1) * stride + following, "you gave the stride to the wrong kernel", other
-    yield following * stride, "the first window has a width of its own", overlap
+def _side_slips() -> Iterable[Slip]:
+    """Yield the slips of `sides_with_stride_two`."""
+    yield SIDES, "those are the sides with stride 4", "half the stride gives more positions"
+    later = "the layers behind the first get a larger input, so their outputs grow too"
+    yield WIDE_SIDES[:1] + SIDES[1:], "only the first side has changed", later
+    twice = "use the formula instead of doubling: it rounds down"
+    yield [2 * side for side in SIDES], "you doubled the sides", twice
+    yield [110, *WIDE_SIDES[1:]], "you doubled the sides", twice
+    yield [107, 53, 26, 26, 26], "you left out the padding", "it is 2 in the first convolution"
+    pooling = "a pooling of 3×3 with stride 2 takes 54 to 26: use the formula"
+    yield [109, 54, 27, 27, 27], "you halved the side in the second pooling", pooling
+    yield [109, 55, 27, 27, 27], "you rounded up in the first pooling", "the formula rounds down"
+    yield [109, 109, 109, 109, 109], "you left out the poolings", "two of them are in between"
+    yield [108, 51, 23, 22, 21], "the last + 1 of the formula is missing", "the start counts too"
