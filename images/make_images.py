@@ -21,14 +21,13 @@ def main() -> None:
     """Draw and save all figures, and print their sizes."""
     for name, figure in figures().items():
         plots.save(figure, HERE / name, dpi=90)
-        image = Image.open(HERE / name).convert("RGB")
-        image.quantize(256).save(HERE / name, optimize=True)
+        image = Image.open(HERE / name)
         print(f"{name}: {image.width} x {image.height} pixels")
 
 
 def figures() -> dict[str, Figure]:
     """Return {file name: figure}."""
-    found = {"contact_sheet.png": contact_sheet()}
+    found = {"contact_sheet.jpg": contact_sheet()}
     for arch in models.ARCHS:
         with torch.device("meta"):
             network = models.build(arch, weights="none", quiet=True)

@@ -1,10 +1,14 @@
 """Filters, feature maps and the influence of pixels: which values are drawn, and where."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 
 from tutorial_utils import plots
+
+NUMBER = re.compile(r"−?[\d.]+(e[−\d]+)?")
 
 
 @pytest.mark.parametrize("shape", [(6, 64, 5, 5), (6, 3, 5)])
@@ -43,3 +47,45 @@ def test_feature_maps_show_the_strongest_first():
     axes = plots.feature_maps(maps, title="t", count=2).axes
     assert [one.get_title() for one in axes] == ["channel 3", "channel 1"]
     assert [one.images[0].get_array().max() for one in axes] == [2.0, 1.0]
+    with pytest.raises(ValueError, match=r"filters must be \(5, 3, k, k\), not \(4, 3, 2, 2\)"):
+        plots.feature_maps(maps, title="t", filters=torch.rand(4, 3, 2, 2))
+
+
+def test_feature_maps_stand_beside_their_filters_after_the_image():
+    maps, filters, image = torch.rand(5, 4, 4), torch.rand(5, 3, 2, 2), np.zeros((8, 8, 3))
+    best = maps.mean((1, 2)).argsort(descending=True)[:3].tolist()
+    figure = plots.feature_maps(maps, title="t", image=image, filters=filters, count=3)
+    shown = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title() for axes in shown] == [
+        "the image", *(name for k in best for name in ("filter", f"channel {k}"))
+    ]  # fmt: skip
+    arrays = [np.asarray(axes.images[0].get_array()) for axes in shown]
+    np.testing.assert_array_equal(arrays[0], image)
+    for k, drawn, found in zip(best, arrays[1::2], arrays[2::2], strict=True):
+        np.testing.assert_allclose(drawn, plots.for_display(filters[k]))
+        np.testing.assert_allclose(found, maps[k])
+    assert "own scale" in figure.get_supxlabel()
+
+
+def test_a_convolution_step_has_the_numbers_of_a_real_convolution():
+    image, kernel = torch.randn(5, 6), torch.randn(3, 2)
+    output = torch.nn.functional.conv2d(image[None, None], kernel[None, None])[0, 0]
+    axes = plots.convolution_step(image, kernel, row=2, column=4, title="t").axes[0]
+    texts = [text.get_text() for text in axes.texts]
+    numbers = [float(text.replace("−", "-")) for text in texts if NUMBER.fullmatch(text)]
+    expected = [image, kernel, image[2:5, 4:6] * kernel, output]
+    np.testing.assert_allclose(numbers, torch.cat([one.flatten() for one in expected]), rtol=0.01)
+    assert {"image 5×6", "kernel 3×2", "products 3×2", "output 3×5"} <= set(texts)
+    frames = [box for box in axes.patches if box.get_linewidth() == 3]
+    window, products, value = ((box.get_width(), box.get_height()) for box in frames)
+    assert (window, products, value) == ((2, 3), (2, 3), (1, 1))
+    assert (frames[0].get_x(), frames[0].get_y()) == (4, 2)
+    with pytest.raises(ValueError, match="the output is 3 by 5: it has no row 3, column 0"):
+        plots.convolution_step(image, kernel, row=3, column=0, title="t")
+
+
+def test_pixel_influence_has_one_scale_of_shades():
+    grids = {"a": torch.ones(3, 3), "b": 49 * torch.ones(3, 3)}
+    a, b = (axes.images[0] for axes in plots.pixel_influence(grids, title="t").axes)
+    assert (a.norm.vmin, a.norm.vmax) == (b.norm.vmin, b.norm.vmax)
+    assert a.to_rgba(1.0)[0] > b.to_rgba(49.0)[0]  # the more, the darker

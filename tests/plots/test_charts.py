@@ -31,10 +31,23 @@ def test_class_balance_draws_each_count_in_its_split():
 
 def test_image_sizes_draws_width_across_and_height_up():
     axes = plots.image_sizes({"ants": [(3, 4), (5, 6)], "bees": [(7, 8)]}).axes[0]
-    points = [dots.get_offsets().tolist() for dots in axes.collections]
-    assert points == [[[3, 4], [5, 6]], [[7, 8]]]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("width (pixels)", "height (pixels)")
+    points = [dots.get_offsets() for dots in axes.collections]
+    for found, expected in zip(points, ([[3, 4], [5, 6]], [[7, 8]]), strict=True):
+        np.testing.assert_allclose(found, expected, atol=0.07)
+        assert not np.array_equal(found, expected)  # spread: equal sizes would hide each other
+    assert axes.get_xlabel().startswith("width (pixels)")
+    assert axes.get_ylabel().startswith("height (pixels)")
     assert legend(axes) == ["ants", "bees"]
+    assert axes.get_title() == "Width and height of every image"
+
+
+def test_image_sizes_leaves_out_what_would_squeeze_the_rest_and_counts_it():
+    pairs = [(500, 300 + k) for k in range(100)]
+    axes = plots.image_sizes({"ants": [*pairs, (1984, 400)], "bees": pairs}).axes[0]
+    assert axes.get_title().endswith("(1 of 201 lie outside the axes)")
+    assert 500 < axes.get_xlim()[1] < 600 and 400 < axes.get_ylim()[1] < 500
+    axes = plots.image_sizes({"ants": [*pairs, (600, 400)], "bees": []}).axes[0]
+    assert "outside" not in axes.get_title() and axes.get_xlim()[1] > 600
 
 
 def test_image_sizes_has_a_style_for_every_class_even_without_images():
@@ -56,6 +69,61 @@ def test_bars_draws_the_first_on_top_with_its_unit():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
     assert axes.yaxis_inverted() and axes.get_xlabel() == "seconds"
     assert plots.bars({"a": 1}, title="t", label="l", log=True).axes[0].get_xscale() == "log"
+
+
+def test_bars_of_panels_share_their_names():
+    values = {"million parameters": {"a": 1, "b": 2}, "seconds": {"a": 3.5, "b": 4}}
+    figure = plots.bars(values, title="t", unit="!")
+    assert [axes.get_xlabel() for axes in figure.axes] == list(values)
+    assert [[bar.get_width() for bar in axes.containers[0]] for axes in figure.axes] == [
+        [1, 2], [3.5, 4]
+    ]  # fmt: skip
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a", "b"]
+    assert all(axes.yaxis_inverted() for axes in figure.axes)
+    assert [text.get_text() for text in figure.axes[1].texts] == [" 3.5!", " 4!"]
+    with pytest.raises(ValueError, match=r"the same names, \['a'\]"):
+        plots.bars({"x": {"a": 1}, "y": {"b": 1}}, title="t")
+
+
+def test_lines_draws_a_panel_a_label_and_a_series_looks_the_same_in_all():
+    panels = {"loss": {"slow": [3.0, 2.0], "fast": ([0, 5], [3.0, 1.0])}, "rate": {"fast": [1, 1]}}
+    figure = plots.lines(panels, title="t", xlabel="step", log=True)
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "rate"]
+    assert {(axes.get_xlabel(), axes.get_yscale()) for axes in figure.axes} == {("step", "log")}
+    slow, fast = figure.axes[0].lines
+    assert slow.get_xydata().tolist() == [[1, 3], [2, 2]]
+    assert fast.get_xydata().tolist() == [[0, 3], [5, 1]]
+    (again,) = figure.axes[1].lines
+    looks = [
+        (one.get_color(), one.get_linestyle(), one.get_marker()) for one in (slow, fast, again)
+    ]
+    assert looks[1] == looks[2] and all(a != b for a, b in zip(*looks[:2], strict=True))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["slow", "fast"]
+
+
+def test_histograms_share_their_bins_and_give_shares():
+    values = {"a": torch.tensor([0.0, 0.0, 1.0, 2.0]), "b": torch.ones(2, 5)}
+    axes = plots.histograms(values, title="t", xlabel="value", bins=2).axes[0]
+    drawn = {patch.get_label(): patch.get_data() for patch in axes.patches}
+    assert drawn["a"].values.tolist() == [0.5, 0.5] and drawn["b"].values.tolist() == [0, 1]
+    assert drawn["a"].edges.tolist() == drawn["b"].edges.tolist() == [0, 1, 2]
+    assert legend(axes) == ["a", "b"] and axes.get_xlabel() == "value"
+
+
+def test_stacked_bars_have_a_colour_for_each_name_in_all_panels_or_those_given():
+    times = pandas.DataFrame({"forward": [1.0], "backward": [2.0]}, index=["x"])
+    memory = pandas.DataFrame({"gradients": [1.0], "forward": [2.0]}, index=["x"])
+
+    def colours(**options):
+        figure = plots.stacked_bars({"s": times, "MB": memory}, title="t", **options)
+        return [
+            to_hex(bars.patches[0].get_facecolor()) for axes in figure.axes
+            for bars in axes.containers
+        ]  # fmt: skip
+
+    forward, backward, gradients, again = colours()
+    assert forward == again and len({forward, backward, gradients}) == 3
+    assert colours(colours={"gradients": "#123456"})[2] == "#123456"
 
 
 def test_stacked_bars_draws_a_bar_a_row_with_its_total():

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_hex
 from PIL import Image
 from torchvision.models import AlexNet_Weights
 
 from tutorial_utils import plots
+from tutorial_utils.plots import style
 
 
 def images(count):
@@ -22,6 +24,33 @@ def test_contact_sheet_takes_images_and_arrays():
     assert [array.max() for array in shown] == [0, 0, 1]
     with pytest.raises(ValueError, match="at least one image"):
         plots.contact_sheet([])
+
+
+def test_contact_sheet_marks_mistakes_by_a_frame_and_in_words():
+    figure = plots.contact_sheet(images(3), ["a", "b", "c"], wrong=[False, True, False])
+    assert [[text.get_text() for text in axes.texts] for axes in figure.axes] == [[], ["wrong"], []]
+    assert [len(axes.patches) for axes in figure.axes] == [0, 1, 0]
+    assert to_hex(figure.axes[1].patches[0].get_edgecolor()).upper() == style.MISTAKE
+
+
+def test_contact_sheet_has_one_scale_of_pixels_where_asked():
+    parts = [Image.new("RGB", (500, 300)), np.zeros((224, 224, 3))]
+    for same, limits in ((True, [(500, 300)] * 2), (False, [(500, 300), (224, 224)])):
+        figure = plots.contact_sheet(parts, same_scale=same)
+        found = [(axes.get_xlim()[1], axes.get_ylim()[0]) for axes in figure.axes]
+        assert found == limits
+        extents = [tuple(axes.images[0].get_extent()) for axes in figure.axes]
+        assert extents == [(0, 500, 300, 0), (0, 224, 224, 0)]
+
+
+def test_for_display_stretches_each_image_by_its_own_values():
+    batch = torch.randn(2, 3, 4, 5) * torch.tensor([1.0, 50.0]).view(2, 1, 1, 1)
+    shown = plots.for_display(batch)
+    assert shown.shape == (2, 4, 5, 3)
+    for one, original in zip(shown, batch, strict=True):
+        assert (one.min(), one.max()) == (0, pytest.approx(1))
+        np.testing.assert_allclose(plots.for_display(original), one)
+    assert np.isfinite(plots.for_display(torch.ones(3, 2, 2))).all()
 
 
 def test_denormalise_undoes_the_normalisation():

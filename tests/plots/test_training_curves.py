@@ -60,18 +60,26 @@ def test_confusion_of_many_classes_is_legible():
     assert figure.get_size_inches()[0] > 5
 
 
+def test_confusion_of_hundreds_of_classes_stays_small():
+    figure = plots.confusion(np.ones((200, 200)), [f"class {i}" for i in range(200)], title="t")
+    assert max(figure.get_size_inches()) < 16
+    assert not figure.axes[0].texts and len(figure.axes[0].get_yticks()) <= 60
+
+
 def test_comparison_draws_accuracies_and_intervals_in_their_rows():
     rows = [
         {"name": "here", "accuracy": 0.9, "low": 0.85, "high": 0.94},
         {"name": "post", "accuracy": 0.91, "published": True},
+        {"name": "always bees", "accuracy": 0.54, "baseline": True},
     ]
     axes = plots.comparison(rows, title="t").axes[0]
-    here, interval, post = axes.lines
+    here, interval, post, baseline = axes.lines
     assert here.get_xydata().tolist() == [[0.9, 0]] and here.get_marker() == "o"
     assert interval.get_xydata().tolist() == [[0.85, 0], [0.94, 0]]
     assert post.get_xydata().tolist() == [[0.91, 1]] and post.get_marker() == "D"
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["here", "post"]
-    assert [text.get_text() for text in axes.texts] == ["0.900", "0.910"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["here", "post", "always bees"]
+    assert [text.get_text() for text in axes.texts] == ["0.900", "0.910", "0.540"]
+    assert baseline.get_marker() == "s" and baseline.get_color() == post.get_color() == plots.GREY
 
 
 def point(name: str, images: int, accuracy: float, **more) -> dict:

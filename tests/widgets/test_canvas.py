@@ -76,15 +76,24 @@ def test_an_array_becomes_rgb_and_is_clipped(shape):
     assert np.asarray(canvas.as_image(np.full((2, 2), np.nan))).max() == 0
 
 
-def test_png_is_lossless_and_a_tight_one_is_smaller_and_looks_the_same():
+def test_png_is_lossless_and_jpeg_is_smaller_and_looks_the_same():
     ramp = np.linspace(0, 1, 200)[:, None, None] * np.ones((1, 150, 3)) * (1.0, 0.6, 0.3)
     image = canvas.as_image(ramp + 0.02 * np.random.default_rng(0).normal(size=ramp.shape))
-    quick, tight = canvas.png(image), canvas.png(image, tight=True)
-    assert len(tight) < len(quick) / 2
-    again = Image.open(io.BytesIO(quick))
-    assert again.format == "PNG" and np.array_equal(np.asarray(again), np.asarray(image))
-    again = np.asarray(Image.open(io.BytesIO(tight)).convert("RGB")).astype(int)
+    for file in (canvas.png(image), canvas.png(image, tight=True)):
+        again = Image.open(io.BytesIO(file))
+        assert again.format == "PNG" and np.array_equal(np.asarray(again), np.asarray(image))
+    small = canvas.jpeg(image)
+    assert len(small) < len(canvas.png(image, tight=True)) / 2
+    again = np.asarray(Image.open(io.BytesIO(small))).astype(int)
     assert np.abs(again - np.asarray(image)).mean() < 8
+
+
+def test_what_is_stored_is_the_smaller_of_jpeg_and_png():
+    noise = np.random.default_rng(0).random((60, 60, 3))
+    assert "data:image/jpeg;" in Rendering(canvas.as_image(noise), "noise", ()).html(tight=True)
+    assert "data:image/png;" in Rendering(canvas.as_image(noise), "noise", ()).html()
+    flat = Image.new("RGB", (60, 60), "white")
+    assert "data:image/png;" in Rendering(flat, "white", ()).html(tight=True)
 
 
 def test_a_rendering_as_html_and_as_text():

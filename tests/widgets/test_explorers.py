@@ -48,7 +48,9 @@ def test_without_a_kernel_the_image_and_its_text_are_shown(figures):
     for figure in figures.values():
         bundle = figure.mime_bundle()
         assert bundle[lesson.LIVE]["model_id"] == figure.model_id
-        assert re.search(r'<img alt="[^"]{20,}" src="data:image/png;base64,', bundle["text/html"])
+        assert re.search(
+            r'<img alt="[^"]{20,}" src="data:image/(png|jpeg);base64,', bundle["text/html"]
+        )
         assert figure.rendering.lines
         for line in figure.rendering.lines:
             assert line in bundle["text/plain"]

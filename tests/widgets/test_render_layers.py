@@ -72,7 +72,7 @@ def traced(network, dataset, preset):
 
 
 CONVOLUTION = "a convolution with windows of 5×5, stride 2, padding 0: output 4×14×14, 304"
-POOLING = "a max-pooling with windows of 2×2, stride 2, padding 0: output 4×7×7, 0"
+POOLING = "a pooling with windows of 2×2, stride 2, padding 0: output 4×7×7, 0"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_the_frame_is_drawn_around_the_receptive_field(traced):
     assert np.ptp(found, axis=0) == pytest.approx((7 * unit, 7 * unit), abs=4)
 
 
-def test_the_chosen_layer_alone_is_orange_and_an_unknown_one_is_an_error(traced):
+def test_the_chosen_layer_alone_has_an_orange_frame_and_an_unknown_one_is_an_error(traced):
     lefts = []
     for name in traced.outputs:
         pixels = np.asarray(render_layers.traced_layer(traced, name).image)[30:180]

@@ -9,6 +9,7 @@ from PIL import Image
 
 from tutorial_utils import plots
 from tutorial_utils.history import Epoch, History, Score
+from tutorial_utils.plots import style
 from tutorial_utils.widgets import render_training
 
 
@@ -45,8 +46,8 @@ def test_the_first_layers_are_the_frozen_ones():
     for frozen in range(4):
         image = render_training.freezing(costs(), frozen).image
         rows = [image.crop((165, round(1.5 * y), 480, round(1.5 * (y + 17)))) for y in (38, 62, 86)]
-        assert [count(row, plots.ORANGE) > 0 for row in rows] == [k >= frozen for k in range(3)]
-        assert [count(row, plots.BLUE) > 0 for row in rows] == [k < frozen for k in range(3)]
+        assert [count(row, style.TRAINED) > 0 for row in rows] == [k >= frozen for k in range(3)]
+        assert [count(row, style.FRAME_GREY) > 40 for row in rows] == [k < frozen for k in range(3)]
 
 
 @pytest.mark.parametrize("frozen", [-1, 4, 1.5, "x"])
@@ -88,6 +89,7 @@ def test_without_any_strength_all_nine_are_equal(image, preset):
 def test_augmentation_gives_the_range_of_the_networks_input(preset):
     shown = render_training.augmentation(Image.new("RGB", (90, 90), "black"), preset)
     assert "from -2.12 to -1.80" in shown.lines[1]  # -0.485 / 0.229 and -0.406 / 0.225
+    assert "-2.12 is drawn as 0 and -1.80 as 1" in shown.lines[1]
 
 
 @pytest.mark.parametrize("wrong", [{"flip": 2}, {"least_area": 0}, {"contrast": -0.1}])
@@ -113,8 +115,9 @@ def test_a_prediction_has_its_probability_and_is_compared_with_the_true_class(tr
     shown = prediction(title="a.jpg", truth=truth)
     assert shown.lines == (f"The network predicts bees, probability 0.800.{text}",)
     assert shown.alt.startswith("a.jpg. The network predicts bees")
-    image = shown.image  # with bars as long as the probabilities
-    assert count(image, plots.BLUE) == pytest.approx(4 * count(image, plots.ORANGE), rel=0.1)
+    upper, lower = (shown.image.crop((740, y, 1010, y + 20)) for y in (110, 150))
+    colour = style.MISTAKE if truth == 0 else style.MEASURED  # bars as long as the probabilities
+    assert count(upper, colour) == pytest.approx(4 * count(lower, style.MEASURED), rel=0.1)
 
 
 def test_of_many_classes_the_most_probable_have_bars():
@@ -122,8 +125,8 @@ def test_of_many_classes_the_most_probable_have_bars():
     names = [f"a very long name {'x' * 40} {k}" for k in range(50)]
     shown = prediction(probabilities=chances, classes=names)
     assert shown.lines[0] == f"The network predicts {names[49]}, probability 0.200."
-    column = (np.asarray(shown.image)[:, 751] == rgb(plots.ORANGE)).all(axis=1)  # in every bar
-    assert np.count_nonzero(np.diff(column.astype(int)) == 1) == render_training.CLASSES - 1
+    column = (np.asarray(shown.image)[:, 751] == rgb(style.MEASURED)).all(axis=1)  # in every bar
+    assert np.count_nonzero(np.diff(column.astype(int)) == 1) == render_training.CLASSES
 
 
 def test_the_heat_map_is_yellow_where_the_heat_is_high():
@@ -171,8 +174,10 @@ def test_a_runs_curves_have_a_star_and_a_text_of_the_last_and_the_best_epoch(mon
     assert "epoch 2, validation loss 0.7500 accuracy 0.800 (8/10)" in shown.lines[1]
     assert "2, has a star" in shown.alt
     assert pyplot.get_fignums() == []
-    stars = [axes.lines[-1] for axes in figures[0].axes]
-    assert [star.get_xydata().tolist() for star in stars] == [[[2, 0.75]], [[2, 0.8]]]
-    assert {star.get_marker() for star in stars} == {"*"}
+    loss, accuracy = figures[0].axes  # the best epoch is chosen by accuracy: no star on the loss
+    assert [line.get_marker() for line in loss.lines] == ["s", "o"]
+    assert accuracy.lines[-1].get_xydata().tolist() == [[2, 0.8]]
+    assert accuracy.lines[-1].get_marker() == "*"
+    assert "highest validation accuracy" in accuracy.lines[-1].get_label()
     with pytest.raises(ValueError, match="no epoch"):
         render_training.run_curves(History(), epochs=12, name="r", title="Training")

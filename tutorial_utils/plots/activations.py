@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import LogNorm, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
@@ -34,9 +34,9 @@ def filters(weight: Tensor | Mapping[str, Tensor], *, title: str, columns: int =
     figure, all_axes = panel_axes(len(panels), *size)
     for axes, (name, values) in zip(all_axes, panels.items(), strict=True):
         axes.imshow(_montage(for_display(values), columns), interpolation="nearest")
-        axes.set_title(name, fontsize=10)
+        axes.set_title(plain(name), fontsize=10)
         axes.set_axis_off()
-    figure.suptitle(title)
+    figure.suptitle(plain(title))
     return figure
 
 
@@ -104,11 +104,16 @@ def convolution_step(image: Tensor, kernel: Tensor, *, row: int, column: int, ti
     if not (0 <= row < rows and 0 <= column < columns):
         raise ValueError(f"the output is {rows} by {columns}: it has no row {row}, column {column}")
     output = torch.nn.functional.conv2d(image[None, None], kernel[None, None])[0, 0]
-    products = image[row : row + high, column : column + wide] * kernel
+    products = image[row : row + high, column : column + wide] * kernel + 0.0  # no -0
     panels = (  # name, numbers, (row, column, height, width) of the frame, what follows
         ("image", image, (row, column, high, wide), "×"),
         ("kernel", kernel, (0, 0, 0, 0), "="),
-        ("products", products, (0, 0, high, wide), f"sum\n→\n{output[row, column]:g}"),
+        (
+            "products",
+            products,
+            (0, 0, high, wide),
+            f"sum\n→\n{output[row, column]:.3g}".replace("-", "−"),
+        ),
         ("output", output, (row, column, 1, 1), ""),
     )
     width = sum(max(values.shape[1], 2) + 1.2 for _, values, _, _ in panels) - 1.2
@@ -131,21 +136,23 @@ def pixel_influence(grids: Mapping[str, Tensor], *, title: str) -> Figure:
 
     Args:
         grids: {name: (H, W) whole numbers}; pixels without influence are 0 and stay white.
+            All grids share one scale of shades.
         title: of the figure.
     """
     figure, all_axes = panel_axes(len(grids), 2.9 * len(grids), 3.6)
+    most = max(grid.max().item() for grid in grids.values())
     for axes, (name, grid) in zip(all_axes, grids.items(), strict=True):
         values = grid.detach().cpu().numpy()
         shown = np.where(values == 0, np.nan, values)
-        axes.imshow(shown, cmap="Blues", vmin=-0.4 * values.max(), vmax=1.6 * values.max())
+        axes.imshow(shown, cmap="Blues", norm=LogNorm(0.3, 6 * most))  # pale: numbers stay legible
         for (row, column), value in np.ndenumerate(values):
             if value:
-                axes.text(column, row, f"{value:g}", ha="center", va="center", fontsize=7.5)
-        axes.set(title=name, xlabel="column (pixels)")
+                axes.text(column, row, f"{value:g}", ha="center", va="center", fontsize=9)
+        axes.set(title=plain(name), xlabel="column (pixels)")
         axes.set_xticks(range(values.shape[1]))
         axes.set_yticks(range(values.shape[0]))
     all_axes[0].set_ylabel("row (pixels)")
-    figure.suptitle(title)
+    figure.suptitle(plain(title))
     return figure
 
 
@@ -163,7 +170,14 @@ def _draw_numbers(
         corner = (left + column, top + row)
         axes.add_patch(Rectangle(corner, 1, 1, fc="white", ec=HATCH_GREY))
         middle = (corner[0] + 0.5, corner[1] + 0.5)
-        axes.text(*middle, f"{value:.3g}", ha="center", va="center", fontsize=10, zorder=3)
+        axes.text(
+            *middle,
+            f"{value:.3g}".replace("-", "−"),
+            ha="center",
+            va="center",
+            fontsize=10,
+            zorder=3,
+        )
     row, column, high, wide = frame
     fill = {"fc": (*to_rgb(HIGHLIGHT), 0.35), "ec": HIGHLIGHT, "lw": 3, "zorder": 2}
     if high:

@@ -31,7 +31,7 @@ def class_balance(counts: Mapping[str, Mapping[str, int]]) -> Figure:
         heights = [split[name] for split in counts.values()]
         lefts = np.arange(len(counts)) + i * width
         axes.bar_label(axes.bar(lefts, heights, width, label=plain(name), **class_style(i).bar))
-    axes.set_xticks(np.arange(len(counts)) + 0.4 - width / 2, list(counts))
+    axes.set_xticks(np.arange(len(counts)) + 0.4 - width / 2, [plain(name) for name in counts])
     axes.margins(y=0.1)
     axes.set(title="How many images of each class", ylabel="images")
     axes.legend()
@@ -41,19 +41,37 @@ def class_balance(counts: Mapping[str, Mapping[str, int]]) -> Figure:
 def image_sizes(sizes: Mapping[str, Sequence[tuple[int, int]]]) -> Figure:
     """Draw the width and height of every image as a point. Used in lesson 01.
 
+    Of 100 images and more, the largest 1% lie outside the axes if they would squeeze the rest;
+    the title has their number. Points are moved a little at random, so that images of the same
+    size do not hide each other.
+
     Args:
         sizes: {class: [(width, height) in pixels, ...]}.
     """
-    figure, axes = single_axes(5.5, 4)
-    for i, (name, pairs) in enumerate(sizes.items()):
-        style = series_style(i)
-        points = np.array(pairs).reshape(-1, 2).T  # a class without images has no points
-        axes.scatter(*points, s=18, alpha=0.6, c=style.colour, marker=style.marker, label=name)
-    axes.set(
-        title="Width and height of every image", xlabel="width (pixels)", ylabel="height (pixels)"
-    )
-    axes.legend()
+    figure, axes = single_axes(6.5, 4.6)
+    pairs = np.array([pair for one in sizes.values() for pair in one]).reshape(-1, 2)
+    ends = np.array([_axis_end(one) for one in pairs.T])
+    rng = np.random.default_rng(0)
+    for i, (name, one) in enumerate(sizes.items()):
+        style = class_style(i)
+        points = np.array(one).reshape(-1, 2)  # a class without images has no points
+        points = points + rng.uniform(-0.008, 0.008, points.shape) * ends
+        look = {"c": style.colour, "marker": style.marker, "edgecolors": "black", "lw": 0.3}
+        axes.scatter(*points.T, s=20, alpha=0.7, label=plain(name), **look)
+    outside = int((pairs > ends).any(axis=1).sum())
+    title = "Width and height of every image"
+    title += f" ({outside} of {len(pairs)} lie outside the axes)" if outside else ""
+    axes.set(title=title, xlim=(0, 1.05 * ends[0]), ylim=(0, 1.05 * ends[1]))
+    axes.set(xlabel="width (pixels), spread a little", ylabel="height (pixels), spread a little")
+    axes.legend(loc="lower right")
     return figure
+
+
+def _axis_end(values: np.ndarray) -> float:
+    """Return the largest value, or the 99th percentile if the largest is much larger."""
+    ordered = np.sort(values)
+    most = ordered[-1 - len(ordered) // 100]
+    return float(ordered[-1] if ordered[-1] < 1.25 * most else most)
 
 
 def bars(
@@ -211,20 +229,23 @@ def scatter(
     if not panels or labels.max() >= len(classes):
         raise ValueError(f"scatter needs a panel, and a name for each class, got {list(classes)}")
     figure, all_axes = panel_axes(len(panels), 4.4 * len(panels), 4.2)
-    kind = f"{method} axis (no unit)".strip()
+    kind = plain(f"{method} axis (no unit)".strip())
     for axes, (name, points) in zip(all_axes, panels.items(), strict=True):
         points = np.asarray(points)
         for i, label in enumerate(classes):
-            colour, _, marker, _ = series_style(i)
-            look = {"color": colour, "marker": marker, "label": label}
-            axes.scatter(*points[labels == i].T, s=22, alpha=0.75, linewidths=0, **look)
+            style = class_style(i)
+            look = {"color": style.colour, "marker": style.marker, "label": plain(label)}
+            look |= {"edgecolors": "black", "linewidths": 0.3}
+            axes.scatter(*points[labels == i].T, s=24, alpha=0.8, **look)
         if ringed.any():
-            ring = {"facecolors": "none", "edgecolors": "black", "label": marked_label}
+            ring = {"facecolors": "none", "edgecolors": "black", "label": plain(marked_label)}
             axes.scatter(*points[ringed].T, s=80, linewidths=1.0, **ring)
-        axes.set(title=name, xticks=[], yticks=[], xlabel=f"first {kind}", ylabel=f"second {kind}")
+        axes.set(
+            title=plain(name), xticks=[], yticks=[], xlabel=f"first {kind}", ylabel=f"second {kind}"
+        )
     handles, names = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=len(names), fontsize=9)
-    figure.suptitle(title)
+    figure.legend(handles, names, loc="outside lower center", ncols=min(len(names), 6), fontsize=10)
+    figure.suptitle(plain(title))
     return figure
 
 

@@ -13,7 +13,7 @@ same, for readers who see no colours:
     MISTAKE      red       a wrong prediction, an error
     BASELINE     grey      baselines, and published figures that were not measured here
     MEASURED     blue      measured here; also the first of several runs
-    PALETTE      blue, wine, olive, black, ...  runs and other series in the order of the legend
+    PALETTE      blue, wine, olive, teal, ...  runs and other series in the order of the legend
     CLASS_COLOURS  indigo, sand, rose, ...      the classes in the order of `classes`
 
 Sources:
@@ -49,13 +49,14 @@ GREY, PALE = "#666666", "#E8E8E8"
 CONVOLUTION, POOLING, DENSE, DATA = SKY, YELLOW, PURPLE, PALE
 TRAINED, HIGHLIGHT, MISTAKE, BASELINE, MEASURED = GREEN, ORANGE, RED, GREY, BLUE
 FROZEN_HATCH = "///"
-PALETTE = (MEASURED, WINE, OLIVE, BLACK, TEAL, FOREST, "#A0703C")  # of series, e.g. of runs
+PALETTE = (MEASURED, WINE, OLIVE, TEAL, FOREST, "#A0703C", BLACK)  # of series, e.g. of runs
 CLASS_COLOURS = (INDIGO, SAND, ROSE, CYAN, MAGENTA)
 LINES, MARKERS, HATCHES = ("-", "--", ":", "-."), ("o", "s", "^", "D"), ("", "..", "xx", "||")
 
 FRAME_GREY, HATCH_GREY, GRID_GREY = "#999999", "#bbbbbb", "#dddddd"  # lines that are no data
 LUMINANCE = np.array((0.299, 0.587, 0.114))  # how bright red, green and blue appear
 MISSING_GLYPH = re.compile(r"Glyph (\d+) .* missing from ")  # how matplotlib's warning starts
+JPEG = {"quality": 88, "subsampling": 0, "optimize": True}  # for Pillow; 0: 4:4:4
 HEAT_OPACITY = 0.6  # of a heat map over its image
 
 
@@ -148,11 +149,14 @@ def _holds_colour_image(figure: Figure) -> bool:
 
 def _write(figure: Figure, file: io.BytesIO | Path, kind: str, dpi: int) -> None:
     """Write a figure; signs that the font lacks are reported in one warning."""
-    options = {"quality": 88, "subsampling": 0} if kind == "jpeg" else {}  # 0: 4:4:4
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         figure.savefig(
-            file, format=kind, dpi=dpi, bbox_inches="tight", pil_kwargs={"optimize": True} | options
+            file,
+            format=kind,
+            dpi=dpi,
+            bbox_inches="tight",
+            pil_kwargs=JPEG if kind == "jpeg" else {"optimize": True},
         )
     texts = {str(warning.message): warning for warning in caught}
     missing = {int(found[1]) for text in texts if (found := MISSING_GLYPH.match(text))}

@@ -18,7 +18,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tutorial_utils.plots.style import GRID_GREY
+from tutorial_utils.plots.style import GRID_GREY, JPEG
 
 SCALE = 1.5
 TEXT_SIZE = 13  # points
@@ -99,11 +99,18 @@ class Rendering(NamedTuple):
     lines: tuple[str, ...]  # under the image
 
     def html(self, *, tight: bool = False) -> str:
-        """Return the image with its alternative text, and the lines under it; see `png`."""
-        coded = base64.b64encode(png(self.image, tight=tight)).decode()
+        """Return the image with its alternative text, and the lines under it.
+
+        `tight` is for what is stored: as JPEG, or as PNG where that is smaller.
+        """
+        files = {"png": png(self.image, tight=tight)} | (
+            {"jpeg": jpeg(self.image)} if tight else {}
+        )
+        kind = min(files, key=lambda kind: len(files[kind]))
+        coded = base64.b64encode(files[kind]).decode()
         wide = round(self.image.width / SCALE)
         image = (
-            f'<img alt="{html.escape(self.alt)}" src="data:image/png;base64,{coded}" '
+            f'<img alt="{html.escape(self.alt)}" src="data:image/{kind};base64,{coded}" '
             f'width="{wide}" style="max-width: 100%; height: auto">'
         )
         return image + "".join(f"<div>{html.escape(line)}</div>" for line in self.lines)
@@ -122,13 +129,16 @@ def as_image(image: Image.Image | np.ndarray) -> Image.Image:
 
 
 def png(image: Image.Image, *, tight: bool = False) -> bytes:
-    """Return an image as PNG, compressed quickly; or tightly, in 192 colours, to be stored."""
+    """Return an image as PNG, compressed quickly or tightly."""
     file = io.BytesIO()
-    if tight:
-        image = image.quantize(192, dither=Image.Dither.NONE)
-        image.save(file, format="png", optimize=True)
-    else:
-        image.save(file, format="png", compress_level=1)
+    image.save(file, format="png", compress_level=9 if tight else 1)
+    return file.getvalue()
+
+
+def jpeg(image: Image.Image) -> bytes:
+    """Return an image as JPEG of good quality, with all colours at every pixel (4:4:4)."""
+    file = io.BytesIO()
+    image.save(file, format="jpeg", **JPEG)
     return file.getvalue()
 
 

@@ -12,30 +12,20 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import matplotlib
 import numpy as np
 
 from tutorial_utils import layers, plots
 from tutorial_utils._support.arguments import check_whole
-from tutorial_utils.plots.style import (
-    BLUE,
-    FRAME_GREY,
-    GREEN,
-    GRID_GREY,
-    HATCH_GREY,
-    ORANGE,
-    PURPLE,
-)
+from tutorial_utils.plots.diagram import KINDS
+from tutorial_utils.plots.style import FRAME_GREY, GRID_GREY, HATCH_GREY, HIGHLIGHT
+from tutorial_utils.widgets import tracing
 from tutorial_utils.widgets.canvas import Rendering, Sheet
 from tutorial_utils.widgets.tracing import MAPS, Output, Trace
 
 if TYPE_CHECKING:
     import pandas
 
-KINDS = {  # of traced layers: words and colour
-    "Conv2d": ("convolution", BLUE),
-    "MaxPool2d": ("max-pooling", GREEN),
-    "Linear": ("dense layer", PURPLE),
-}
 FILTERS = 64  # that are shown, at most
 
 
@@ -103,11 +93,11 @@ def _draw_input(
         sheet.grid(left, top, side, whole)
     if rest:
         edge = rest * unit
-        sheet.hatch(right - edge, top, right, bottom, BLUE)
-        sheet.hatch(left, bottom - edge, right - edge, bottom, BLUE)
+        sheet.hatch(right - edge, top, right, bottom, "black")
+        sheet.hatch(left, bottom - edge, right - edge, bottom, "black")
     sheet.box(left, top, right, bottom, line="black")
     y, x = top + start[0] * unit, left + start[1] * unit
-    sheet.box(x, y, x + kernel * unit, y + kernel * unit, fill=ORANGE, line="black", width=2)
+    sheet.box(x, y, x + kernel * unit, y + kernel * unit, fill=HIGHLIGHT, line="black", width=2)
 
 
 def _draw_output(sheet: Sheet, out: int, row: int, column: int) -> None:
@@ -118,7 +108,7 @@ def _draw_output(sheet: Sheet, out: int, row: int, column: int) -> None:
         sheet.grid(left, top, side, out)
     sheet.box(left, top, left + side, top + side, line="black")
     y, x, mark = top + row * unit, left + column * unit, max(unit, 3)
-    sheet.box(x, y, x + mark, y + mark, fill=ORANGE, line="black" if unit > 6 else None)
+    sheet.box(x, y, x + mark, y + mark, fill=HIGHLIGHT, line="black" if unit > 6 else None)
     middle = top + side / 2  # of the arrow from the image to the output
     sheet.line((300, middle), (328, middle), colour="black", width=2)
     for turn in (-6, 6):
@@ -188,14 +178,18 @@ def _draw_network(sheet: Sheet, trace: Trace, name: str) -> None:
         side = row.output[1] if len(row.output) == 3 else 1
         half = 6 + 44 * math.log2(1 + side) / math.log2(1 + trace.image.shape[0])
         right = left + width * squeeze
-        colour = ORANGE if row.layer == name else KINDS[row.kind][1]
+        colour = KINDS[row.kind][1]
         sheet.box(left, middle - half, right, middle + half, fill=colour, line="black")
         if row.layer == name:
-            sheet.box(left - 2, middle - half - 2, right + 2, middle + half + 2, line="black")
+            for step, line, thick in ((4, "black", 1), (3, HIGHLIGHT, 3)):
+                edges = (left - step, middle - half - step, right + step, middle + half + step)
+                sheet.box(*edges, line=line, width=thick)
             across = min(max((left + right) / 2, 50), sheet.width - 50)
             sheet.text(across, middle + 58, name, anchor="ma")
         left = right + gap
-    for i, (words, colour) in enumerate([*KINDS.values(), ("chosen", ORANGE)]):
+    for i, (words, colour) in enumerate(
+        [*(KINDS[kind] for kind in tracing.KINDS), ("chosen", HIGHLIGHT)]
+    ):
         key = 14 + 120 * i
         sheet.box(key, 4, key + 10, 14, fill=colour, line="black")
         sheet.text(key + 15, 9, words, anchor="lm", size=11)
@@ -214,7 +208,7 @@ def _draw_image(sheet: Sheet, trace: Trace, row: "pandas.Series", output: Output
         for low, high in spans
     )
     sheet.box(left + x0, top + y0, left + x1, top + y1, line="black", width=4)
-    sheet.box(left + x0 + 1, top + y0 + 1, left + x1 - 1, top + y1 - 1, line=ORANGE, width=2)
+    sheet.box(left + x0 + 1, top + y0 + 1, left + x1 - 1, top + y1 - 1, line=HIGHLIGHT, width=2)
 
 
 def _receptive_span(
@@ -247,6 +241,7 @@ def _draw_tiles(
 
 
 def _stretched(values: np.ndarray) -> np.ndarray:
-    """Return a map scaled to 0 to 1; 0 stays black unless there are values below."""
+    """Return a map in the colours of `plots.feature_maps`, from 0, or from the lowest below it."""
     low, high = min(values.min(), 0.0), values.max()
-    return (values - low) / (high - low) if high > low else np.zeros_like(values)
+    scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
+    return matplotlib.colormaps["viridis"](scaled)[..., :3]

@@ -19,13 +19,14 @@ from tutorial_utils import data, plots
 from tutorial_utils._support.presets import Preset
 from tutorial_utils.history import History
 from tutorial_utils.plots.style import (
-    BLUE,
     FRAME_GREY,
-    GREEN,
     HEAT_OPACITY,
+    HIGHLIGHT,
     LUMINANCE,
-    ORANGE,
-    RED,
+    MEASURED,
+    MISTAKE,
+    PALETTE,
+    TRAINED,
 )
 from tutorial_utils.widgets import canvas
 from tutorial_utils.widgets.canvas import Rendering, Sheet
@@ -63,10 +64,10 @@ def freezing(costs: "pandas.DataFrame", frozen: int) -> Rendering:
     memory_mb = costs[["saved_bytes", "gradient_bytes", "state_bytes"]] / 1e6
     sheet = Sheet(700, max(250, 24 * len(names) + 70))
     _draw_layers(sheet, names, sizes, frozen)
-    parts = ("forward", "backward", "update")
-    _draw_parts(sheet, 60, "one step, seconds", times_s, index, parts)
-    parts = ("for backward", "gradients", "Adam")
-    _draw_parts(sheet, 160, "memory, MB", memory_mb, index, parts)
+    parts = ("forward", "backward", "update", "activations", "gradients", "Adam")
+    colours = list(zip(parts, PALETTE, strict=False))  # a colour means one of the six
+    _draw_parts(sheet, 60, "one step, seconds", times_s, index, colours[:3])
+    _draw_parts(sheet, 160, "memory, MB", memory_mb, index, colours[3:])
     now, total = trained[costs.index.get_loc(index)], trained[0]
     lines = (
         f"{frozen} of {len(names)} layers frozen: {now:,} of {total:,} parameters "
@@ -89,10 +90,10 @@ def _draw_layers(sheet: Sheet, names: Sequence[str], sizes: Sequence[int], froze
         top = 38 + 24 * i
         right = left + room * math.log10(size + 1) / most
         sheet.text(left - 8, top + 8, name, anchor="rm", size=11)
-        fill, note = ("white", " frozen") if i < frozen else (ORANGE, "")
+        fill, note = ("white", " frozen") if i < frozen else (TRAINED, " trained")
         sheet.box(left, top, right, top + 17, fill=fill, line="black")
         if i < frozen:
-            sheet.hatch(left + 1, top + 1, right - 1, top + 16, BLUE)
+            sheet.hatch(left + 1, top + 1, right - 1, top + 16, FRAME_GREY)
         sheet.text(right + 6, top + 8, f"{size:,}{note}", anchor="lm", size=11)
 
 
@@ -102,7 +103,7 @@ def _draw_parts(
     title: str,
     table: "pandas.DataFrame",
     index: int,
-    names: Sequence[str],
+    colours: Sequence[tuple[str, str]],
 ) -> None:
     """Draw one row as a stacked bar, on the scale of the row with the highest sum."""
     left, room = 450, 180
@@ -111,8 +112,7 @@ def _draw_parts(
     sheet.text(left, top - 40, title)
     sheet.box(left, top - 18, left + room, top, line=FRAME_GREY)
     x = left
-    for i, (name, value) in enumerate(zip(names, values, strict=True)):
-        colour = (BLUE, ORANGE, GREEN)[i]
+    for i, ((name, colour), value) in enumerate(zip(colours, values, strict=True)):
         sheet.box(x, top - 18, x + room * value / most, top, fill=colour, line="black")
         x += room * value / most
         key = left + 82 * i
@@ -157,18 +157,19 @@ def augmentation(
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         batch = torch.stack([vary(reduced) for _ in range(VARIATIONS)])  # (9, 3, H, W)
-    given = list(batch.clamp(0, 1).permute(0, 2, 3, 1).numpy())
+    low, high = batch.min(), batch.max()  # of all nine: their brightness must stay comparable
+    given = list(((batch - low) / (high - low + 1e-12)).permute(0, 2, 3, 1).numpy())
     sheet = Sheet(760, 345)
     sheet.text(10, 12, "the original")
     sheet.paste(image, 10, 36, 150, 150 * image.height / image.width)
     _draw_nine(sheet, 180, "nine variations", plots.denormalise(batch, preset))
-    _draw_nine(sheet, 475, "as the network is given them, clipped at 0 and 1", given)
+    _draw_nine(sheet, 475, "as the network is given them, stretched", given)
     lines = (
         f"Every variation has {least_area:.0%} to 100% of the area and is mirrored with "
         f"probability {flip:.0%}; brightness changes by up to {brightness:.0%}, contrast by up to "
         f"{contrast:.0%}, saturation by up to {saturation:.0%}.",
-        f"The network is given numbers from {batch.min():.2f} to {batch.max():.2f}, "
-        f"mean {batch.mean():.2f}.",
+        f"The network is given numbers from {low:.2f} to {high:.2f}, mean {batch.mean():.2f}; at "
+        f"the right, {low:.2f} is drawn as 0 and {high:.2f} as 1.",
     )
     alt = "An image, nine variations of it as a person sees them, and the same nine normalised."
     return Rendering(sheet.image, alt, lines)
@@ -242,6 +243,7 @@ def _overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
 def _draw_probabilities(sheet: Sheet, rows: Sequence[tuple[str, float, bool]]) -> None:
     """Draw a bar for each (class, probability, whether it is the true class)."""
     left, room = 500, 170
+    missed = any(true for _, _, true in rows) and not rows[0][2]
     sheet.text(left, 34, "probability of each class")
     for i, (name, value, true) in enumerate(rows):
         top = 62 + 27 * i
@@ -249,7 +251,8 @@ def _draw_probabilities(sheet: Sheet, rows: Sequence[tuple[str, float, bool]]) -
         sheet.text(left, top, words + (" (true class)" if true else ""), size=11)
         bar = top + 14
         sheet.box(left, bar, left + room, bar + 9, line=FRAME_GREY)
-        sheet.box(left, bar, left + room * value, bar + 9, fill=BLUE if i == 0 else ORANGE)
+        colour = MISTAKE if i == 0 and missed else MEASURED
+        sheet.box(left, bar, left + room * value, bar + 9, fill=colour)
         sheet.text(left + room + 8, bar + 4, f"{value:.3f}", anchor="lm", size=11)
 
 
@@ -270,11 +273,12 @@ def run_curves(history: History, *, epochs: int, name: str, title: str) -> Rende
     """
     best, last = history.best, history.last
     figure = plots.curves({name: history.frame()}, title=title)
-    for axes, value in zip(figure.axes, (best.val.loss, best.val.accuracy), strict=False):
+    for axes in figure.axes:
         axes.set_xlim(0.5, max(epochs, last.epoch) + 0.5)
-        star = {"marker": "*", "color": RED, "markersize": 13, "linestyle": ""}
-        axes.plot([best.epoch], [value], label="best epoch", **star)
-    figure.axes[1].legend(fontsize=8)
+    star = {"marker": "*", "color": HIGHLIGHT, "mec": "black", "markersize": 14, "linestyle": ""}
+    label = "best epoch: highest validation accuracy"
+    figure.axes[1].plot([best.epoch], [best.val.accuracy], label=label, **star)
+    figure.axes[1].legend(fontsize=9)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=70 * canvas.SCALE)
     lines = (
@@ -282,7 +286,7 @@ def run_curves(history: History, *, epochs: int, name: str, title: str) -> Rende
         f"Best so far: epoch {best.epoch}, validation {best.val}.",
     )
     alt = (
-        f"Loss and accuracy over {last.epoch} epochs, training dashed, validation solid; the best "
-        f"epoch, {best.epoch}, has a star."
+        f"Loss and accuracy over {last.epoch} epochs, training dashed, validation solid; the epoch "
+        f"of the highest validation accuracy, {best.epoch}, has a star."
     )
     return Rendering(Image.open(file).convert("RGB"), alt, lines)
