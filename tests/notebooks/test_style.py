@@ -166,7 +166,7 @@ def test_parameters_and_result(path):
     for line in filter(str.strip, tagged[0].source.splitlines()):
         assert re.match(r"\w+: (int|float|str|bool) = ", line), f"not annotated: {line}"
     code = "\n".join(cell.source for cell in book.cells if cell.cell_type == "code")
-    assert "lesson.check(globals())" in code
+    assert "lesson.check(globals()" in code
     assert "lesson.report(" in code
     assert re.search(rf'"{path.stem}"', code), "the result names its lesson"
 

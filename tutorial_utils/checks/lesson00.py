@@ -1,14 +1,24 @@
-"""Checks of lesson 00's exercises: accuracy, an honest guesser, intervals that do not overlap."""
+"""Checks of lesson 00's exercises: accuracy, a list of mistakes, a head from few labels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tutorial_utils.checks.verdict import Slip, call, compare, exercise, expect, number, truth
+from tutorial_utils.checks.verdict import (
+    Slip,
+    call,
+    compare,
+    exercise,
+    expect,
+    kind,
+    name_slip,
+    number,
+)
 
-__all__ = ["accuracy_of", "honest_guess", "apart"]
+__all__ = ["accuracy_of", "mistakes", "few_labels"]
 
 NEAR = 1e-5
-# Logits of two classes, most of them below zero, and of five classes for five images.
+FEW = 10  # labels of each class
+# Scores of two classes, most of them below zero, and of five classes for five images.
 TWO = [[-1.0, -2.0], [-3.0, -1.0], [2.0, 1.0], [1.0, 3.0], [-2.0, -1.0]]
 FIVE = [
     [-0.2, -0.3, -0.4, -0.5, -0.6],
@@ -19,30 +29,23 @@ FIVE = [
 ]
 BATCHES = ((TWO, (0, 0, 0, 1, 1)), (FIVE, (0, 1, 2, 3, 4)), (FIVE[:1], (0,)))
 
-# Training and validation labels. In none of them do both have the same most frequent class.
-LABELS = (
-    ("wasps ants ants bees ants bees ants bees wasps", "bees ants bees wasps bees ants"),
-    ("ants bees bees wasps bees ants bees", "wasps ants bees wasps bees wasps wasps bees"),
-    ("wasps ants wasps", "bees ants bees"),
-)
-
 
 @exercise
 def accuracy_of(answer: Any) -> str:
-    """Check a function (logits (N, K), labels (N,)) -> fraction classified correctly."""
+    """Check a function (scores (N, K), labels (N,)) -> fraction classified correctly."""
     import torch
 
-    rows = "each row of the logits is one image, and its highest logit is the predicted class"
-    for scores, classes in BATCHES:
-        logits, labels = torch.tensor(scores), torch.tensor(classes)
-        correct = int((logits.argmax(dim=1) == labels).sum())
+    rows = "each row of the scores is one image, and its highest score is the predicted class"
+    for values, classes in BATCHES:
+        scores, labels = torch.tensor(values), torch.tensor(classes)
+        correct = int((scores.argmax(dim=1) == labels).sum())
         want = correct / len(labels)
-        given = call(answer, logits, labels, hint=f"{rows}; True counts as 1 in a `sum()`")
+        given = call(answer, scores, labels, hint=f"{rows}; True counts as 1 in a `sum()`")
         got = number(given, hint="return one fraction for all images")
         compare(
             got,
             want,
-            [*_other_measures(correct, len(labels)), *_accuracy_slips(logits, labels, rows)],
+            [*_other_measures(correct, len(labels)), *_accuracy_slips(scores, labels, rows)],
             wrong=f"for {len(labels)} images you gave {got:.4g}, it is {want:.4g}",
             hint=rows,
             tolerance=NEAR,
@@ -50,86 +53,115 @@ def accuracy_of(answer: Any) -> str:
     return "correct over total, on batches of 5, 5 and 1 images"
 
 
-def _accuracy_slips(logits: Any, labels: Any, rows: str) -> Iterable[Slip]:
+@exercise
+def mistakes(answer: Any, predictions: Any, classes: Sequence[str]) -> str:
+    """Check the indices of all images that are classified wrongly, in any order.
+
+    Args:
+        answer: a list, tensor or array of indices.
+        predictions: `evaluation.Predictions` of the validation set.
+        classes: the class names in the order of their labels.
+    """
+    wrong = (~predictions.correct).nonzero()[:, 0].tolist()
+    correct = predictions.correct.nonzero()[:, 0].tolist()
+    given = sorted(_indices(answer))
+    once = "each image has one index"
+    expect(len(given) == len(set(given)), "an index is in your list twice", hint=once)
+    slips = (
+        (correct, "these are the images classified correctly", "turn the condition round"),
+        ([i + 1 for i in wrong], "every index is too high by 1", "the first image has the index 0"),
+    )
+    name_slip(given, wrong, [slip for slip in slips if slip[0]])
+    extra, missing = sorted(set(given) - set(wrong)), sorted(set(wrong) - set(given))
+    expect(
+        not extra,
+        f"image {(extra or [0])[0]} is no mistake",
+        hint="a mistake is an image whose predicted class differs from its label",
+    )
+    expect(
+        not missing,
+        f"you found {len(given)} of {len(wrong)} mistakes",
+        hint="go through all validation images, not only the eight that were shown",
+    )
+    return f"{len(wrong)} mistakes; {_by_class(predictions, classes)}"
+
+
+@exercise
+def few_labels(answer: Any, train: Any, val: Any, fit: Any) -> str:
+    """Check how many validation images a head classifies correctly that ten labels a class fitted.
+
+    Args:
+        answer: the number.
+        train: `features.Features` of the training set.
+        val: the same of the validation set.
+        fit: function (values, labels) -> fitted head with `score(values, labels)`.
+    """
+    got = number(answer, hint="give the number of images, such as `int(predictions.correct.sum())`")
+    classes = range(int(train.labels.max()) + 1)
+    groups = [(train.labels == k).nonzero()[:, 0].tolist() for k in classes]
+    first = [i for group in groups for i in group[:FEW]]
+    last = [i for group in groups for i in group[-FEW:]]
+
+    def correct(rows: list[int], images: Any) -> int:
+        head = fit(train.values[rows], train.labels[rows])
+        return round(head.score(images.values, images.labels) * len(images.labels))
+
+    want, every = correct(first, val), correct(sorted(sum(groups, [])), val)
+    slips = (
+        (every, "this is the number with all labels", "choose the rows before you fit"),
+        (correct(last, val), "you took the last images of each class", "take the first ten"),
+        (correct(first, train), "you counted training images", "predict with `val_features`"),
+        (want / len(val.labels), "this is a fraction", "give the number of images"),
+        (len(val.labels) - want, "this is the number of mistakes", "count what is correct"),
+    )
+    compare(
+        got,
+        want,
+        slips,
+        wrong=f"you gave {got:g}, and {want} images are classified correctly",
+        hint="take the first ten rows of each class, `train_features.labels == k`",
+    )
+    total = len(val.labels)
+    return (
+        f"{want} of {total} images with {len(first)} labels, {every} of {total} with all "
+        f"{len(train.labels)}"
+    )
+
+
+def _accuracy_slips(scores: Any, labels: Any, rows: str) -> Iterable[Slip]:
     """Yield the slips of `accuracy_of`."""
-    if logits.shape[1] == 2:
-        above_zero = ((logits[:, -1] > 0) == labels).float().mean().item()
-        fixed = "logits have no fixed zero: compare the logits of an image with each other"
-        yield above_zero, "you predicted a class because its logit is above zero", fixed
-    down = logits.argmax(dim=0)
+    if scores.shape[1] == 2:
+        above_zero = ((scores[:, -1] > 0) == labels).float().mean().item()
+        fixed = "scores have no fixed zero: compare the scores of an image with each other"
+        yield above_zero, "you predicted a class because its score is above zero", fixed
+    down = scores.argmax(dim=0)
     if down.shape == labels.shape:
         among_images = (down == labels).float().mean().item()
-        yield among_images, "you took the highest logit of a column, across the images", rows
+        yield among_images, "you took the highest score of a column, across the images", rows
 
 
-@exercise
-def honest_guess(answer: Any) -> str:
-    """Check a function (training labels, validation labels) -> the guesser's accuracy."""
-    from collections import Counter
-
-    for train, val in ((train.split(), val.split()) for train, val in LABELS):
-        guess = Counter(train).most_common(1)[0][0]
-        want = val.count(guess) / len(val)
-        given = call(answer, train, val, hint="both arguments are lists of class names")
-        got = number(given, hint="return the accuracy, not the class")
-        peeked = Counter(val).most_common(1)[0][1] / len(val)
-        slips = (
-            (
-                peeked,
-                "you chose the class by the validation labels",
-                "an honest guesser knows only the training labels, as a network does",
-            ),
-            (
-                train.count(guess) / len(train),
-                "this is the fraction of the class in the training labels",
-                "choose by the training labels, but measure on the validation labels",
-            ),
-            (
-                val.count(min(train)) / len(val),
-                "you chose the class by its name, not by how often it occurs",
-                "count each class in the training labels first",
-            ),
-        )
-        compare(
-            got,
-            want,
-            [*slips, *_other_measures(val.count(guess), len(val))],
-            wrong=f"always guessing {guess!r} reaches {want:.3g} here, you gave {got:.3g}",
-            hint="count how many of the validation labels are the class that is guessed",
-            tolerance=NEAR,
-        )
-    return "chosen by the training labels, measured on the validation labels"
-
-
-@exercise
-def apart(answer: Any) -> str:
-    """Check a function (interval, interval) -> True if they share no accuracy."""
-    meet = "two intervals overlap when each begins before the other ends"
-    inside = "one interval may lie inside the other"
-    end = "at a common end they share one accuracy"
-    cases = (
-        ((0.60, 0.78), (0.90, 0.97), True, "compare the end of one with the start of the other"),
-        ((0.90, 0.97), (0.60, 0.78), True, "the intervals may come in either order"),
-        ((0.60, 0.80), (0.72, 0.94), False, "the midpoints prove nothing: look at the ends"),
-        ((0.72, 0.94), (0.60, 0.80), False, meet),
-        ((0.60, 0.95), (0.70, 0.80), False, inside),
-        ((0.70, 0.80), (0.60, 0.95), False, inside),
-        ((0.60, 0.75), (0.75, 0.90), False, end),
-        ((0.75, 0.90), (0.60, 0.75), False, end),
-    )
-    pair, comparison = "an interval is a pair (low, high)", "a comparison gives True or False"
-    given = [
-        truth(call(answer, first, second, hint=pair), hint=comparison)
-        for first, second, *_ in cases
-    ]
+def _indices(answer: Any) -> list[int]:
+    """Return a list, tensor or array of indices as a list of int."""
+    answer = answer.tolist() if hasattr(answer, "tolist") else answer
+    hint = "give a list of whole numbers, the positions of the images in `val_predictions`"
     expect(
-        given != [not want for *_, want, _ in cases],
-        "you returned the opposite",
-        hint="True means that no accuracy lies in both intervals",
+        isinstance(answer, list | tuple | set), f"expected a list, not {kind(answer)}", hint=hint
     )
-    for got, (first, second, want, hint) in zip(given, cases, strict=True):
-        expect(got == want, f"for {first} and {second} it is {want}, not {got}", hint=hint)
-    return f"checked on {len(cases)} pairs of intervals"
+    flags = [value for value in answer if isinstance(value, bool)]
+    expect(not flags, "your list holds True and False", hint="keep the index of each mistake")
+    values = [value.item() if hasattr(value, "item") else value for value in answer]
+    odd = [value for value in values if not isinstance(value, int)]
+    expect(not odd, "your list holds something else than whole numbers", hint=hint)
+    return list(values)
+
+
+def _by_class(predictions: Any, classes: Sequence[str]) -> str:
+    parts = []
+    for number_of, name in enumerate(classes):
+        of_class = predictions.labels == number_of
+        wrong = int((of_class & ~predictions.correct).sum())
+        parts.append(f"{name}: {wrong} of {int(of_class.sum())}")
+    return ", ".join(parts)
 
 
 def _other_measures(correct: int, total: int) -> Iterable[Slip]:
@@ -138,7 +170,7 @@ def _other_measures(correct: int, total: int) -> Iterable[Slip]:
     yield correct, f"{correct} is the number classified correctly", fraction
     percent = 100 * correct / total
     yield percent, f"{percent:g} is a percentage", "accuracy is a fraction from 0 to 1"
-    down = "`//` rounds a fraction down to 0; or you took the lowest logit, not the highest"
+    down = "`//` rounds a fraction down to 0; or you took the lowest score, not the highest"
     yield 0.0, "you gave 0, but some are correct", down
     wrong = 1 - correct / total
     yield wrong, f"{wrong:.3g} is the fraction that is wrong", "count what is correct"
