@@ -5,9 +5,14 @@ import re
 import pytest
 import torch
 from assertions import assert_verdict
+from PIL import Image
+from torchvision.models import AlexNet_Weights
 from torchvision.transforms import functional as F
 
 from tutorial_utils.checks import lesson01
+from tutorial_utils.evaluation import Comparison
+
+PRESET = AlexNet_Weights.IMAGENET1K_V1.transforms()
 
 
 def column(values):
@@ -35,7 +40,7 @@ def by_torchvision(tensor, mean, std):
         by_torchvision,
     ],
 )
-def test_undo_right(answer):
+def test_undo_correct(answer):
     assert_verdict(lesson01.undo(answer), "correct")
 
 
@@ -100,7 +105,7 @@ def joined(images):
         lambda images: joined(images).numpy(),
     ],
 )
-def test_channel_mean_right(answer):
+def test_channel_mean_correct(answer):
     assert_verdict(lesson01.channel_mean(answer), "correct")
 
 
@@ -122,59 +127,66 @@ def test_channel_mean_slips(answer, text):
     assert_verdict(lesson01.channel_mean(answer), "wrong", re.escape(text))
 
 
-def all_like_the_first(transform, image, tries):
-    results = [transform(image) for _ in range(tries)]
-    return all(torch.equal(result, results[0]) for result in results)
+def split_and_merged(image):
+    red, green, blue = image.split()
+    return PRESET(Image.merge("RGB", (blue, green, red)))
 
 
-def one_more(transform, image, tries):
-    first = transform(image)
-    return all(torch.equal(transform(image), first) for _ in range(tries))
+def as_tensor(image):
+    return PRESET(F.pil_to_tensor(image).flip(0))
 
 
-def different_ones(transform, image, tries):
-    return len({tuple(transform(image).flatten().tolist()) for _ in range(tries)}) == 1
+@pytest.mark.parametrize("answer", [split_and_merged, as_tensor])
+def test_blue_first_correct(answer):
+    assert_verdict(lesson01.blue_first(answer), "correct", "blue comes first")
 
 
-def in_pairs(transform, image, tries):
-    return all(torch.equal(transform(image), transform(image)) for _ in range(tries))
+def test_blue_first_with_a_preset_of_another_size():
+    small = AlexNet_Weights.IMAGENET1K_V1.transforms(crop_size=24, resize_size=24)
+    verdict = lesson01.blue_first(lambda i: small(Image.merge("RGB", i.split()[::-1])), small)
+    assert_verdict(verdict, "correct", "blue comes first")
 
 
-@pytest.mark.parametrize("answer", [all_like_the_first, one_more, different_ones, in_pairs])
-def test_steady_right(answer):
-    assert_verdict(lesson01.steady(answer), "correct")
+@pytest.mark.parametrize(
+    ("counts", "text"),
+    [
+        ((100, 22, 3, 28, 0.0002), "22 .* only with red first, 3 .*0.0002, more than chance"),
+        ((140, 4, 2, 7, 0.6875), "4 .* only with red first, 2 .* 0.69, chance may explain"),
+    ],
+)
+def test_blue_first_reports_the_experiment(counts, text):
+    seen = []
+
+    def experiment(transform):
+        seen.append(transform)
+        return Comparison(*counts)
+
+    assert_verdict(lesson01.blue_first(split_and_merged, PRESET, experiment), "correct", text)
+    assert seen == [split_and_merged]
 
 
-def last_with_first(transform, image, tries):
-    results = [transform(image) for _ in range(tries)]
-    return torch.equal(results[0], results[-1])
+def test_blue_first_runs_no_experiment_with_a_wrong_answer():
+    assert_verdict(lesson01.blue_first(PRESET, PRESET, pytest.fail), "wrong", "red first")
 
 
-def without_the_first(transform, image, tries):
-    transform(image)
-    return all_like_the_first(transform, image, tries - 1)
+def in_order(*order):
+    return lambda image: PRESET(Image.merge("RGB", [image.split()[i] for i in order]))
 
 
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (
-            lambda t, p, n: all(torch.equal(t(p), p) for _ in range(n)),
-            "a transform that halves every value, the same",
-        ),
-        (lambda t, p, n: False, "the same way each time, is steady"),
-        (lambda t, p, n: True, "you accepted a transform with another result"),
-        (lambda t, p, n: torch.equal(t(p), t(p)), "two equal results may be luck"),
-        (lambda t, p, n: all_like_the_first(t, p, n - 1), "at call 6 of 6"),
-        (last_with_first, "compare every result with the first"),
-        (without_the_first, "the first call counts too"),
-        (lambda t, p, n: t(p) == t(p), "compare two tensors with `torch.equal`"),
-        (
-            lambda t, p, n: all(t(p) == t(p) for _ in range(n)),
-            "compare two tensors with `torch.equal`",
-        ),
-        (lambda t, p, n: 1, "expected True or False, not a value of type"),
+        (PRESET, "that is the usual result, red first"),
+        (lambda i: PRESET(i).flip(0), "you reversed the channels after the normalisation"),
+        (lambda i: PRESET(i).flip(2), "you mirrored the image"),
+        (lambda i: PRESET(i).flip(-2), "you turned the image upside down"),
+        (in_order(1, 2, 0), "the three channels are in another order"),
+        (in_order(0, 2, 1), "the three channels are in another order"),
+        (lambda i: Image.merge("RGB", i.split()[::-1]), "expected a tensor of shape"),
+        (lambda i: PRESET(i)[None], "expected a tensor of shape"),
+        (lambda i: split_and_merged(i) * 2, "some values are off by"),
+        (lambda i: PRESET(i[::-1]), "your function raised TypeError"),
     ],
 )
-def test_steady_slips(answer, text):
-    assert_verdict(lesson01.steady(answer), "wrong", re.escape(text))
+def test_blue_first_slips(answer, text):
+    assert_verdict(lesson01.blue_first(answer), "wrong", re.escape(text))

@@ -1,4 +1,4 @@
-"""Checks of lesson 01's exercises: undo a normalisation, a channel's mean, a steady transform."""
+"""Checks of lesson 01's exercises: undo a normalisation, a channel's mean, blue before red."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -11,12 +11,12 @@ from tutorial_utils.checks.verdict import (
     expect,
     kind,
     number,
-    truth,
 )
 
-__all__ = ["undo", "channel_mean", "steady"]
+__all__ = ["undo", "channel_mean", "blue_first"]
 
 NEAR = 1e-4
+RESIZED = 0.05  # torchvision resizes tensors and PIL images slightly differently
 MEAN, STD = [0.5, 0.4, 0.3], [0.2, 0.25, 0.35]
 
 
@@ -127,43 +127,67 @@ def _mean_slips(images: list, want: Any) -> Iterable[Slip]:
 
 
 @exercise
-def steady(answer: Any) -> str:
-    """Check a function (transform, image, tries) -> True if all the results are equal."""
+def blue_first(answer: Any, preset: Any = None, compare_with: Callable | None = None) -> str:
+    """Check a function (RGB image) -> the preset's result for the channels blue, green, red.
+
+    `preset` is the weights' transform, `compare_with` maps a transform to a comparison of the
+    preset (first) with it (second) on the validation images.
+    """
     import torch
+    from PIL import Image
+    from torchvision.models import AlexNet_Weights
 
-    image = torch.rand(3, 4, 4, generator=torch.Generator().manual_seed(2))
-    hint = "call `transform(image)`, and compare two tensors with `torch.equal`"
-    tries = 6
-    for changes, want, wrong, why in _transforms(tries):
-        got = truth(
-            call(answer, _changing_at(*changes), image.clone(), tries, hint=hint), hint=hint
-        )
-        expect(got == want, wrong, hint=why)
-    return "one steady transform was accepted, and four that change were not"
+    preset = preset or AlexNet_Weights.IMAGENET1K_V1.transforms()
+    generator = torch.Generator().manual_seed(3)
+    values = torch.randint(256, (30, 40, 3), generator=generator, dtype=torch.uint8)
+    image = Image.fromarray(values.numpy())
+    want = preset(Image.fromarray(values.flip(2).numpy()))
+    order = "reverse the channels of the image, and give the result to `preset`"
+    got = call(answer, image, hint=order)
+    expect(
+        isinstance(got, torch.Tensor) and got.shape == want.shape,
+        f"expected a tensor of shape {tuple(want.shape)}, not {kind(got)}",
+        hint="return what `preset` returns for the image with reversed channels",
+    )
+    compare(
+        got,
+        want,
+        _order_slips(preset, image),
+        wrong=f"some values are off by {(got - want).abs().max().item():.2g}",
+        hint=order,
+        tolerance=RESIZED,
+    )
+    return "blue comes first, and each channel is normalised by the number of its new position" + (
+        _measured(compare_with(answer)) if compare_with else ""
+    )
 
 
-def _transforms(tries: int) -> Iterable[tuple]:
-    """Yield (calls at which a transform changes, wanted, what is wrong, hint) for each case."""
-    halves = "a transform that halves every value, the same way each time, is steady"
-    yield (), True, halves, "compare its results with each other, not with the input image"
-    passed = "you accepted a transform"
-    equal = "`torch.equal` returns whether two tensors are the same"
-    yield range(2, 100), False, f"{passed} with another result each time", equal
-    late = f"{passed} with another result at call {tries} of {tries}"
-    yield (tries,), False, late, "call it `tries` times: two equal results may be luck"
-    once = f"{passed} that changed once, at its third call, and then went back"
-    yield (3,), False, once, "compare every result with the first, not only the last one"
-    first = f"{passed} whose first result differed from the other {tries - 1}"
-    yield (1,), False, first, "the first call counts too"
+def _order_slips(preset: Any, image: Any) -> Iterable[Slip]:
+    """Yield the slips of `blue_first`: no change, too late, another axis, another order."""
+    from PIL import Image
+
+    usual = preset(image)
+    yield usual, "that is the usual result, red first", "reverse the order of the three channels"
+    late = "OpenCV reverses them before your code normalises: change the image, then call `preset`"
+    yield usual.flip(0), "you reversed the channels after the normalisation", late
+    yield usual.flip(2), "you mirrored the image", "rows and columns stay where they are"
+    yield usual.flip(1), "you turned the image upside down", "rows and columns stay where they are"
+    red, green, blue = image.split()
+    for channels in (
+        (green, blue, red),
+        (blue, red, green),
+        (green, red, blue),
+        (red, blue, green),
+    ):
+        got = preset(Image.merge("RGB", channels))
+        yield got, "the three channels are in another order", "the order is blue, green, red"
 
 
-def _changing_at(*changes: int) -> Callable:
-    """Return a transform that halves an image, and adds something at the given calls."""
-    calls = 0
-
-    def transform(image: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        return image * 0.5 + calls * (calls in changes)
-
-    return transform
+def _measured(result: Any) -> str:
+    """Return what the experiment with the channels in reverse gave, as a sentence."""
+    chance = "more than chance explains" if result.p_value < 0.05 else "chance may explain that"
+    return (
+        f". In this run {result.only_first} validation images are classified correctly only with "
+        f"red first, {result.only_second} only with blue first: p-value {result.p_value:.2g}, "
+        f"{chance}"
+    )
