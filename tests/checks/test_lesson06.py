@@ -5,78 +5,56 @@ import torch
 from assertions import assert_verdict
 from torch.nn.functional import cross_entropy
 
-from tutorial_utils.checks.lesson06 import measured_accuracy, step_in_parts, stop_epoch
+from tutorial_utils.checks.lesson06 import fourth_rate, step_in_parts, stop_early
 
-# measured_accuracy
+# fourth_rate
 
-
-def counted(network, batches):
-    network.eval()
-    with torch.no_grad():
-        right = sum((network(x).argmax(1) == y).sum() for x, y in batches)
-    return right / sum(len(y) for _, y in batches)
+LR, LOG_K = 3e-5, 0.693
+THREE = {3e-6: [0.6] * 30, 3e-5: [0.9] * 20 + [0.3] * 10, 3e-4: [2.0] * 20 + [0.1] * 10}
 
 
-def joined(network, batches):
-    network.train(False)
-    with torch.inference_mode():
-        logits = torch.cat([network(images) for images, _ in batches])
-    hits = logits.argmax(1) == torch.cat([labels for _, labels in batches])
-    return hits.float().mean().item()
-
-
-@pytest.mark.parametrize("answer", [counted, joined])
-def test_accuracy(answer):
-    assert_verdict(measured_accuracy(answer), "correct", "^correct: correct over total")
-
-
-def hits_of(network, batches):
-    network.eval()
-    with torch.no_grad():
-        return [(network(images).argmax(1) == labels).float() for images, labels in batches]
-
-
-def training_mode(network, batches):
-    with torch.no_grad():
-        right = sum((network(x).argmax(1) == y).sum() for x, y in batches)
-    return right / sum(len(y) for _, y in batches)
-
-
-def recorded(network, batches):
-    network.eval()
-    right = sum((network(x).argmax(1) == y).sum() for x, y in batches)
-    return right / sum(len(y) for _, y in batches)
-
-
-def smallest(network, batches):
-    network.eval()
-    with torch.no_grad():
-        return sum((network(x).sum(1) == y).sum().item() for x, y in batches) / 10
+def check_rate(answer, losses):
+    return fourth_rate(answer, THREE | {100 * LR: losses}, LR, LOG_K)
 
 
 @pytest.mark.parametrize(
-    ("answer", "text"),
+    ("answer", "losses", "text"),
     [
-        (training_mode, "you measured the network in training mode"),
-        (recorded, "you recorded gradients"),
-        (lambda n, b: sum(h.mean() for h in hits_of(n, b)) / len(b), "mean of the batches"),
-        (lambda n, b: sum(h.sum() for h in hits_of(n, b)), "that is how many are correct"),
-        (lambda n, b: 10 * sum(h.sum() for h in hits_of(n, b)), "that is a percentage"),
-        (lambda n, b: hits_of(n, b)[-1].mean(), "last batch alone"),
-        (lambda n, b: 1 - torch.cat(hits_of(n, b)).mean(), "fraction that is wrong"),
-        (
-            lambda n, b: sum(h.sum() for h in hits_of(n, b)) / 12,
-            "you counted the last batch as a full one",
-        ),
-        (lambda n, b: sum(h.sum() for h in hits_of(n, b)) / len(b), "number of batches"),
-        (lambda n, b: 0.8, "you never called the network"),
-        (lambda n, b: hits_of(n, b), "expected a number, not a value of type list"),
-        (lambda n, b: torch.cat(hits_of(n, b)), "expected one number, not a value of type"),
-        (smallest, "8 of 10 images are classified correctly, and"),
+        ("a", [9.0] * 20 + [0.05] * 10, "ends lowest of all"),
+        ("b", [9.0] * 20 + [0.4] * 10, "0.400 it has learned something, but 0.100 was possible"),
+        ("B)", [0.4] * 3, "learned something"),
+        ("c", [0.1] * 20 + [7.0] * 10, "no better than equal logits"),
+        ("c", [0.1] * 29 + [float("nan")], "no better than equal logits"),
+        ("c", [0.7] * 30, "no better than equal logits"),
     ],
 )
-def test_slips_of_accuracy(answer, text):
-    assert_verdict(measured_accuracy(answer), "wrong", text)
+def test_a_fourth_rate(answer, losses, text):
+    assert_verdict(check_rate(answer, losses), "correct", text)
+
+
+@pytest.mark.parametrize(
+    ("answer", "losses", "text"),
+    [
+        ("a", [7.0] * 30, "is 7.000, and log K is 0.693.*which of the two is larger"),
+        ("c", [0.4] * 30, "is 0.400, and log K is 0.693.*which of the two is larger"),
+        ("a", [0.4] * 30, "below log K.*all three"),
+        ("b", [0.05] * 30, "below log K.*all three"),
+        ("d", [0.4] * 30, "expected a letter"),
+        (0.4, [0.4] * 30, "expected a letter"),
+    ],
+)
+def test_slips_of_a_fourth_rate(answer, losses, text):
+    assert_verdict(check_rate(answer, losses), "wrong", text)
+
+
+def test_a_fourth_rate_that_was_not_measured():
+    verdict = fourth_rate("c", THREE, LR, LOG_K)
+    assert_verdict(verdict, "wrong", "no losses of the learning rate 0.003.*losses_at")
+    assert_verdict(fourth_rate("c", {100 * LR: [1.0]}, LR, LOG_K), "wrong", "no losses of the")
+
+
+def test_a_fourth_rate_that_is_not_answered():
+    assert_verdict(fourth_rate(..., THREE, LR, LOG_K), "open", "not answered yet")
 
 
 # step_in_parts
@@ -195,7 +173,7 @@ def test_slips_of_a_step(answer, text):
     assert_verdict(step_in_parts(answer), "wrong", text)
 
 
-# stop_epoch
+# stop_early
 
 
 def since_the_best(losses, patience):
@@ -203,20 +181,43 @@ def since_the_best(losses, patience):
     for epoch, loss in enumerate(losses):
         best = epoch if loss < losses[best] else best
         if epoch - best == patience:
-            return epoch + 1
-    return len(losses)
+            break
+    return best
 
 
 def by_window(losses, patience):
     for end in range(patience + 1, len(losses) + 1):
         if min(losses[end - patience : end]) >= min(losses[: end - patience]):
-            return end
-    return len(losses)
+            return losses.index(min(losses[:end]))
+    return losses.index(min(losses))
 
 
-@pytest.mark.parametrize("answer", [since_the_best, by_window])
-def test_the_epoch_to_stop_at(answer):
-    assert_verdict(stop_epoch(answer), "correct", "^correct: patience")
+def returning(index_of, pick=lambda val, test, index: (index + 1, test[index])):
+    def answer(val_losses, val_accuracies, test_accuracies, patience):
+        return pick(val_accuracies, test_accuracies, index_of(val_losses, patience))
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        returning(since_the_best),
+        returning(by_window),
+        returning(by_window, lambda val, test, i: [torch.tensor(i + 1), torch.tensor(test[i])]),
+    ],
+)
+def test_when_to_stop(answer):
+    assert_verdict(stop_early(answer), "correct", "^correct: the validation images chose")
+
+
+def stops_at(losses, patience):
+    best = 0
+    for epoch, loss in enumerate(losses):
+        best = epoch if loss < losses[best] else best
+        if epoch - best == patience:
+            return epoch
+    return len(losses) - 1
 
 
 def rises(losses, patience):
@@ -224,8 +225,8 @@ def rises(losses, patience):
     for epoch in range(1, len(losses)):
         count = count + 1 if losses[epoch] >= losses[epoch - 1] else 0
         if count == patience:
-            return epoch + 1
-    return len(losses)
+            return losses.index(min(losses[: epoch + 1]))
+    return losses.index(min(losses))
 
 
 def ties_count(losses, patience):
@@ -233,36 +234,47 @@ def ties_count(losses, patience):
     for epoch, loss in enumerate(losses):
         best = epoch if loss <= losses[best] else best
         if epoch - best == patience:
-            return epoch + 1
-    return len(losses)
+            break
+    return best
 
 
 def never_reset(losses, patience):
-    best, count = losses[0], 0
-    for epoch, loss in enumerate(losses[1:], start=2):
-        count += loss >= best
-        best = min(loss, best)
+    best, count = 0, 0
+    for epoch, loss in enumerate(losses[1:], start=1):
+        count += loss >= losses[best]
+        best = epoch if loss < losses[best] else best
         if count == patience:
-            return epoch
-    return len(losses)
+            break
+    return best
 
 
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
+        (returning(since_the_best, lambda val, test, i: (i, test[i])), "the index in the list"),
+        (returning(stops_at), "epoch 6: that is the epoch after which training stops"),
+        (returning(lambda losses, _: losses.index(min(losses))), "7: that epoch comes after"),
+        (returning(rises), "7: that epoch comes after training has stopped.*since the lowest"),
+        (returning(ties_count), "4: that epoch comes after training has stopped.*equal loss"),
+        (returning(never_reset), "3: training goes on after that.*starts the count again"),
+        (returning(lambda losses, p: since_the_best(losses, p + (p == 1))), "comes too late"),
+        (returning(lambda losses, patience: len(losses) - 3), "you gave epoch 5, it is 3"),
         (
-            lambda losses, patience: since_the_best(losses, patience) - 1,
-            "that is the index in the list",
+            returning(since_the_best, lambda val, test, i: (i + 1, val[i])),
+            "the accuracy of the validation set.*chose the epoch.*which set chose nothing",
         ),
-        (lambda losses, patience: losses.index(min(losses)), "that is the index in the list"),
-        (lambda losses, patience: losses[:6].index(min(losses[:6])) + 1, "best epoch"),
-        (rises, "falls a little"),
-        (ties_count, "equal loss is no new best"),
-        (never_reset, "starts the count again"),
-        (lambda a, p: since_the_best(a, p) + (p == 2 and len(a) == 7), "one epoch too late"),
-        (lambda losses, patience: [3], "expected a number, not a value of type list"),
-        (lambda losses, patience: len(losses) + 1, "it is 6.*since the best"),
+        (
+            returning(since_the_best, lambda val, test, i: (i + 1, max(test))),
+            "the highest test accuracy",
+        ),
+        (
+            returning(since_the_best, lambda val, test, i: (i + 1, test[-1])),
+            "test accuracy of the last epoch",
+        ),
+        (returning(since_the_best, lambda val, test, i: (i + 1, 0.5)), "0.5, which is not"),
+        (returning(since_the_best, lambda val, test, i: i + 1), "expected two values, not a value"),
+        (returning(since_the_best, lambda val, test, i: (i + 1, test)), "expected a number"),
     ],
 )
 def test_slips_of_stopping(answer, text):
-    assert_verdict(stop_epoch(answer), "wrong", text)
+    assert_verdict(stop_early(answer), "wrong", text)

@@ -1,5 +1,6 @@
-"""Checks of lesson 06's exercises: measuring accuracy, a step in parts, early stopping."""
+"""Checks of lesson 06's exercises: a fourth learning rate, a step in parts, early stopping."""
 
+import math
 from typing import Any
 
 from tutorial_utils.checks.verdict import (
@@ -9,51 +10,50 @@ from tutorial_utils.checks.verdict import (
     exercise,
     expect,
     expect_function,
+    kind,
     number,
 )
 
-__all__ = ["measured_accuracy", "step_in_parts", "stop_epoch"]
+__all__ = ["fourth_rate", "step_in_parts", "stop_early"]
 
 
 @exercise
-def measured_accuracy(answer: Any) -> str:
-    """Check a function (network, batches) -> accuracy over all images of all batches."""
-    network = _mode_sensitive()
-    batches = _as_logits(
-        (([0, 1, 1, 0], [0, 1, 1, 1]), ([1, 1, 0, 0], [1, 1, 0, 0]), ([1, 0], [1, 1]))
-    )
-    got = call(answer, network, batches, hint="each batch is a pair: images, labels")
-    got = number(got, hint="return the fraction that is correct, from 0 to 1")
-    expect(network.passes, _UNUSED, hint="images go in, logits come out")
-    modes = {training for training, _ in network.passes}
+def fourth_rate(answer: Any, losses: Any, lr: float, log_k: float) -> str:
+    """Check "a", "b" or "c" for the last ten losses of a fourth learning rate, 100 times `lr`.
+
+    Args:
+        answer: "a", below those of the other rates; "b", below `log_k`; "c", not below it.
+        losses: {learning rate: its losses}.
+        lr: the lesson's learning rate.
+        log_k: the loss of equal logits.
+    """
+    letter = answer.strip(" )").lower() if isinstance(answer, str) else answer
+    expect(letter in ("a", "b", "c"), "expected a letter", hint='give "a", "b" or "c"')
+    ends = {rate: _end(values) for rate, values in losses.items()}
+    fourth = next((rate for rate in ends if math.isclose(rate, 100 * lr)), None)
     expect(
-        True not in modes,
-        "you measured the network in training mode",
-        hint="in it dropout switches half of the head off: which mode is for measuring?",
+        fourth is not None and len(ends) > 1,
+        f"there are no losses of the learning rate {100 * lr:g}",
+        hint="measure them: loss_curves[100 * lr] = losses_at(100 * lr)",
+    )
+    end = ends.pop(fourth)
+    others = min(ends.values())
+    correct = "c" if end >= log_k else "a" if end < others else "b"
+    expect(
+        (letter == "c") == (correct == "c"),
+        f"the mean of its last ten losses is {end:.3f}, and log K is {log_k:.3f}",
+        hint="which of the two is larger?",
     )
     expect(
-        not any(recording for _, recording in network.passes),
-        "you recorded gradients",
-        hint="these passes train nothing; lesson 05 measured inside a `with` block",
+        letter == correct,
+        f"the mean of its last ten losses is {end:.3f}, below log K",
+        hint="compare it with all three values of end_of",
     )
-    slips = (
-        (0.75, "that is the mean of the batches' accuracies", "the last batch is shorter"),
-        (8.0, "that is how many are correct", "divide by how many there are"),
-        (80.0, "that is a percentage", "a fraction lies between 0 and 1"),
-        (0.5, "that is the last batch alone", "add up over all batches"),
-        (0.2, "that is the fraction that is wrong", "count where the two agree"),
-        (8 / 12, "you counted the last batch as a full one", "it has fewer images"),
-        (8 / 3, "you divided by the number of batches", "divide by the number of images"),
-    )
-    compare(
-        got,
-        0.8,
-        slips,
-        wrong=f"8 of 10 images are classified correctly, and you gave {got:.3f}",
-        hint="the predicted class of an image is the index of its largest logit",
-        tolerance=1e-4,
-    )
-    return "correct over total, in evaluation mode, without gradients"
+    return {
+        "a": f"with {end:.3f} it ends lowest of all: on another seed, is it again?",
+        "b": f"with {end:.3f} it has learned something, but {others:.3f} was possible",
+        "c": f"with {end:.3g} it is no better than equal logits: its steps are too long",
+    }[correct]
 
 
 @exercise
@@ -94,69 +94,81 @@ def step_in_parts(answer: Any) -> str:
 
 
 @exercise
-def stop_epoch(answer: Any) -> str:
-    """Check a function (losses, patience) -> the epoch, from 1, after which training stops."""
+def stop_early(answer: Any) -> str:
+    """Check a function that returns the epoch to go back to and the accuracy to report.
+
+    It is called with (val_losses, val_accuracies, test_accuracies, patience). The epoch, from 1,
+    is the one with the lowest validation loss before training stops.
+    """
     index = ("that is the index in the list", "the first epoch has the number 1")
-    best = ("that is the best epoch", "you know that it was the best only some epochs later")
-    late = ("that is one epoch too late", "how many epochs without a new best are there by then?")
-    rises = (
-        "a loss that falls a little is not yet a new best",
-        "compare with the lowest loss so far, not with the loss of the epoch before",
+    stop = (
+        "that is the epoch after which training stops",
+        "which of the epochs up to there had the lowest validation loss?",
     )
-    ties = ("an equal loss is no new best", "a new best has to be lower")
-    reset = ("a new best starts the count again", "only epochs in a row without one count")
+    later = (
+        "that epoch comes after training has stopped",
+        "count the epochs since the lowest loss so far; a smaller or an equal loss than in the "
+        "epoch before is not yet a new lowest",
+    )
+    early = ("training goes on after that", "a new lowest loss starts the count again")
+    late = ("that epoch comes too late", "stop as soon as `patience` epochs brought no new lowest")
     cases = (
-        ([0.6, 0.5, 0.4, 0.45, 0.42, 0.41, 0.3], 3, 6, {5: index, 3: best, 7: rises}),
+        ([0.6, 0.5, 0.4, 0.45, 0.42, 0.41, 0.3], 3, 3, {2: index, 6: stop, 7: later}),
         ([0.9, 0.8, 0.7], 2, 3, {2: index}),
-        ([0.5, 0.5, 0.5, 0.4], 2, 3, {2: index, 1: best, 4: ties}),
-        ([0.5, 0.6, 0.4, 0.5, 0.6, 0.7, 0.8], 2, 5, {3: best, 4: reset, 6: late}),
-        ([0.3, 0.5, 0.6], 1, 2, {1: best, 3: late}),
+        ([0.5, 0.5, 0.5, 0.4], 2, 1, {0: index, 3: stop, 4: later}),
+        ([0.5, 0.6, 0.4, 0.5, 0.3, 0.4, 0.45], 2, 5, {3: early, 4: index, 7: stop}),
+        ([0.3, 0.5, 0.2], 1, 1, {0: index, 2: stop, 3: late}),
     )
+    hint = "return two numbers: the epoch to go back to, and the accuracy to report"
     for losses, patience, want, slips in cases:
-        given = call(answer, losses, patience, hint="losses is a list with one for each epoch")
-        got = number(given, hint="return the number of an epoch")
-        case = f"for {losses} and a patience of {patience} you gave {got:g}"
+        val, test = _accuracies(len(losses))
+        given = call(answer, losses, val, test, patience, hint="each list has one value an epoch")
+        pair = isinstance(given, tuple | list) and len(given) == 2
+        expect(pair, f"expected two values, not {kind(given)}", hint=hint)
+        epoch, accuracy = (number(value, hint=hint) for value in given)
+        case = f"for the losses {losses} and a patience of {patience} you gave epoch {epoch:g}"
         compare(
-            got,
+            epoch,
             want,
-            [(epoch, f"{case}: {wrong}", hint) for epoch, (wrong, hint) in slips.items()],
+            [(slip, f"{case}: {wrong}", tip) for slip, (wrong, tip) in slips.items()],
             wrong=f"{case}, it is {want}",
-            hint="count the epochs since the best one; training that never stops early ends with "
-            "the last",
+            hint="training that never stops early ends with the last epoch",
         )
-    return f"patience counted from the best epoch, checked on {len(cases)} runs"
+        compare(
+            accuracy,
+            test[want - 1],
+            (
+                (val[want - 1], *_NOT_CLEAN),
+                (max(test), "that is the highest test accuracy", _CHOSE),
+                (test[-1], "that is the test accuracy of the last epoch", _SAME_EPOCH),
+            ),
+            wrong=f"{case}, which is correct, and the accuracy {accuracy:g}, which is not",
+            hint=_SAME_EPOCH,
+            tolerance=1e-6,
+        )
+    return "the validation images chose the epoch, so images that chose nothing measure it"
 
 
+_NOT_CLEAN = (
+    "you report the accuracy of the validation set",
+    "they chose the epoch, so their accuracy tends to be too good: which set chose nothing?",
+)
+_CHOSE = "an epoch chosen by its test accuracy makes this accuracy too good: report what it is"
+_SAME_EPOCH = "report the test accuracy of the epoch that you go back to"
 _UNUSED = "you never called the network"
 
 
-def _mode_sensitive() -> Any:
-    """Return a network whose logits are its images, with the opposite sign in training mode."""
-    import torch
-    from torch import nn
-
-    class ModeSensitive(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.scale = nn.Parameter(torch.ones(()))
-            self.passes = []  # (training mode, gradients recorded)
-
-        def forward(self, images: Any) -> Any:
-            self.passes.append((self.training, torch.is_grad_enabled()))
-            return images * self.scale * (-1 if self.training else 1)
-
-    return ModeSensitive()
+def _end(losses: Any) -> float:
+    """Return the mean of the last ten losses; infinity if one is not finite."""
+    last = [float(loss) for loss in losses][-10:]
+    mean = sum(last) / len(last)
+    return mean if math.isfinite(mean) else math.inf
 
 
-def _as_logits(batches: Any) -> list:
-    """Return batches of logits that predict the given classes, with their labels."""
-    import torch
-    from torch.nn.functional import one_hot
-
-    return [
-        (one_hot(torch.tensor(predicted), 2).float(), torch.tensor(labels))
-        for predicted, labels in batches
-    ]
+def _accuracies(epochs: int) -> tuple[list[float], list[float]]:
+    """Return accuracies of each epoch on validation and test images, all different."""
+    test = [0.74, 0.72, 0.73, 0.76, 0.71, 0.77, 0.75]
+    return [0.91 + epoch / 100 for epoch in range(epochs)], test[:epochs]
 
 
 def _watched_network() -> tuple[Any, Any, list]:
