@@ -58,9 +58,10 @@ def test_show_needs_and_keeps_an_alt_text(bars, shown):
 
 
 def test_images_in_colour_are_shown_as_jpeg_and_line_art_as_png_in_full_colour(bars, shown):
-    ramp = np.linspace(0, 1, 64)[:, None, None] * np.ones((1, 64, 3))
+    photo = np.random.default_rng(0).random((300, 300, 3))
     maps = torch.rand(3, 8, 8)
-    plots.show(plots.contact_sheet([ramp]), "a grey ramp from black to white")
+    plots.show(plots.contact_sheet([photo]), "noise in the place of a photograph")
+    plots.show(plots.filters(torch.rand(2, 3, 2, 2), title="t"), "two filters of four pixels")
     plots.show(plots.feature_maps(maps, title="t"), "three feature maps at random")
     plots.show(bars, "one bar with the length 1")
     files = []
@@ -68,7 +69,7 @@ def test_images_in_colour_are_shown_as_jpeg_and_line_art_as_png_in_full_colour(b
         kind, coded = re.search(r"data:image/(\w+);base64,([^\"]+)", bundle["text/html"]).groups()
         files.append(Image.open(io.BytesIO(base64.b64decode(coded))))
         assert files[-1].format.lower() == kind
-    assert [file.format for file in files] == ["JPEG", "PNG", "PNG"]
+    assert [file.format for file in files] == ["JPEG", "PNG", "PNG", "PNG"]
     assert files[0].layer[0][1:3] == (1, 1)  # 4:4:4: no colour is shared by several pixels
     assert {file.mode for file in files} <= {"RGB", "RGBA"}  # and no palette
 

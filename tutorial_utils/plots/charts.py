@@ -164,7 +164,8 @@ def lines(
         for name, values in series.items():
             x, y = values if isinstance(values, tuple) else (range(1, len(values) + 1), values)
             style = series_style(names.index(name))
-            look = {"color": style.colour, "ls": style.line, "marker": style.marker, "ms": 4}
+            look = {"color": style.colour, "ls": style.line, "ms": 8 if len(x) == 1 else 4}
+            look["marker"] = style.marker if len(x) < 200 else ""  # a curve has no points
             axes.plot(x, y, label=plain(name), markevery=max(1, len(x) // 12), **look)
         axes.set(xlabel=plain(xlabel), ylabel=plain(label), yscale="log" if log else "linear")
         axes.grid(alpha=0.3)

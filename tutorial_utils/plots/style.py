@@ -37,6 +37,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from PIL import Image
 
 # Okabe and Ito
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -113,10 +114,10 @@ def panel_axes(
 
 
 def show(figure: Figure, alt: str, *, dpi: int = 100) -> None:
-    """Show a figure in a notebook with its alternative text, as JPEG if it holds colour images.
+    """Show a figure in a notebook with its alternative text.
 
-    JupyterLab drops the alternative text of plain PNG outputs; an HTML image keeps it. Used in
-    lessons 00 to 13.
+    It is stored as PNG, or as JPEG where it holds photographs and that is smaller. JupyterLab
+    drops the alternative text of plain PNG outputs; an HTML image keeps it. Used in all lessons.
 
     Args:
         figure: the figure.
@@ -128,10 +129,13 @@ def show(figure: Figure, alt: str, *, dpi: int = 100) -> None:
     """
     if len(alt.strip()) < 10:
         raise ValueError(f"alt must describe the figure in a sentence, not {alt!r}")
-    kind = "jpeg" if _holds_colour_image(figure) else "png"
-    buffer = io.BytesIO()
-    _write(figure, buffer, kind, dpi)
-    coded = base64.b64encode(buffer.getvalue()).decode()
+    files = {"png": io.BytesIO()}
+    _write(figure, files["png"], "png", dpi)
+    if _holds_colour_image(figure):  # others stay PNG, where lines and letters are sharper
+        files["jpeg"] = io.BytesIO()
+        Image.open(files["png"]).convert("RGB").save(files["jpeg"], format="jpeg", **JPEG)
+    kind = min(files, key=lambda kind: len(files[kind].getvalue()))
+    coded = base64.b64encode(files[kind].getvalue()).decode()
     tag = f'<img alt="{html.escape(alt)}" src="data:image/{kind};base64,{coded}">'
     display({"text/html": tag, "text/plain": f"[figure: {alt}]"}, raw=True)
 
