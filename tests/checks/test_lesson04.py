@@ -1,9 +1,9 @@
 """Tests of the checks of lesson 04: correct answers, and every usual slip with its own hint."""
 
 import copy
-import itertools
 import re
 
+import pandas
 import pytest
 import torch
 from assertions import assert_verdict
@@ -111,65 +111,6 @@ def test_all_but_last_slips(answer, text):
     assert_verdict(lesson04.all_but_last(answer), "wrong", re.escape(text))
 
 
-def walked(frozen):
-    return len(frozen) - frozen.index(False) if False in frozen else 0
-
-
-def step_by_step(frozen):
-    visited = 0
-    for count, layer in enumerate(reversed(frozen), 1):
-        if not layer:
-            visited = count
-    return visited
-
-
-def by_real_layers(frozen):
-    values, noted = torch.zeros(1, 2), 0
-    for is_frozen in frozen:
-        layer = nn.Linear(2, 2).requires_grad_(not is_frozen)
-        values = layer(values)
-        noted += values.grad_fn is not None
-    return noted
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        walked,
-        step_by_step,
-        by_real_layers,
-        lambda frozen: len(list(itertools.dropwhile(bool, frozen))),
-        lambda frozen: sum(not all(frozen[: i + 1]) for i in range(len(frozen))),
-    ],
-)
-def test_layers_walked_right(answer):
-    assert_verdict(lesson04.layers_walked(answer), "correct")
-
-
-def last_on(frozen):
-    return len(frozen) - 1 - frozen[::-1].index(False) if False in frozen else -1
-
-
-@pytest.mark.parametrize(
-    ("answer", "text"),
-    [
-        (lambda f: f.count(False), "you counted only the trainable layers"),
-        (sum, "you counted the frozen layers"),
-        (lambda f: len(f) - walked(f), "that it never reaches"),
-        (lambda f: last_on(f) + 1, "you started the pass at the first layer"),
-        (lambda f: len(f) - last_on(f), "you stopped the pass at the first trainable"),
-        (lambda f: walked(f) - 1, "one layer too few"),
-        (len, "you counted every layer"),
-        (lambda f: len(f) - f.index(False), "a list may contain no False at all"),
-        (lambda f: walked(f) or len(f), "you counted every layer"),
-        (lambda f: 4, "you gave 4, it is 9"),
-        (lambda f: f[f.index(False) :], "return one whole number"),
-    ],
-)
-def test_layers_walked_slips(answer, text):
-    assert_verdict(lesson04.layers_walked(answer), "wrong", re.escape(text))
-
-
 def copies(network):
     return {name: p.detach().clone() for name, p in network.named_parameters()}
 
@@ -201,7 +142,15 @@ def on_a_copy(network, images, labels):
     return tuple(different(network, dict(twin.named_parameters())))
 
 
-@pytest.mark.parametrize("answer", [moved, with_adam, on_a_copy])
+def by_the_parts(network, images, labels):
+    before = copies(network)
+    logits = network.classifier(network.features(images))
+    nn.functional.cross_entropy(logits, labels).backward()
+    torch.optim.SGD(network.parameters(), lr=0.1).step()
+    return different(network, before)
+
+
+@pytest.mark.parametrize("answer", [moved, with_adam, on_a_copy, by_the_parts])
 def test_moved_right(answer):
     assert_verdict(lesson04.moved(answer), "correct")
 
@@ -243,9 +192,22 @@ def half(network, images, labels):
     return moved(network, images, labels)[:-1] + ["classifier.9.weight"]
 
 
+def in_training_mode(network, images, labels):
+    network.train()
+    return moved(network, images, labels)
+
+
+def back_in_evaluation_mode(network, images, labels):
+    names = in_training_mode(network, images, labels)
+    network.eval()
+    return names
+
+
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
+        (in_training_mode, "you took the step in training mode"),
+        (back_in_evaluation_mode, "you took the step in training mode"),
         (compared_with_itself, "the network did move, but you compared it"),
         (by_the_switch, "you listed what is trainable, but one of"),
         (no_step, "you took no step"),
@@ -271,3 +233,49 @@ def test_a_list_of_trainable_names_without_a_step_is_wrong():
         "wrong",
         "you computed no gradient and took no step",
     )
+
+
+def measured(trainable, saved):
+    """Return a table as `layers.step_costs` makes it, without the times."""
+    names = ["", *(f"features.{i}" for i in range(len(trainable) - 1))]
+    columns = {"frozen": range(len(names)), "layer": names, "trainable": trainable}
+    bytes_ = {"saved_bytes": saved, "gradient_bytes": [4 * n for n in trainable]}
+    return pandas.DataFrame({**columns, **bytes_, "state_bytes": [8 * n for n in trainable]})
+
+
+# Bytes for each parameter: 52, 22 and 12.2.
+STEPS = measured([511, 501, 500, 0], [510, 110, 100, 0])
+
+
+def test_best_layer_right():
+    assert_verdict(lesson04.best_layer("features.0", STEPS), "correct", "52 bytes for each")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("features.2", "this layer saves the most bytes in all"),
+        ("features.1", "this layer has the fewest parameters"),
+        ("features.9", "there is no layer 'features.9'"),
+        (0, "expected a layer's name, not a value of type int"),
+    ],
+)
+def test_best_layer_slips(answer, text):
+    assert_verdict(lesson04.best_layer(answer, STEPS), "wrong", re.escape(text))
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("features.2", "this layer saves the least for each parameter"),
+        ("features.3", "freezing features.3 saves 15 bytes for each parameter, and another"),
+    ],
+)
+def test_best_layer_slips_among_more_layers(answer, text):
+    # Bytes for each parameter: 52, 22, 12, 15. The first layer saves most in all, too.
+    steps = measured([221, 121, 120, 70, 0], [4220, 220, 210, 210, 0])
+    assert_verdict(lesson04.best_layer(answer, steps), "wrong", re.escape(text))
+
+
+def test_best_layer_of_a_stub_is_open():
+    assert_verdict(lesson04.best_layer(..., STEPS), "open")

@@ -1,4 +1,4 @@
-"""Checks of lesson 04's exercises: freeze all but the last layer, the backward pass, what moved."""
+"""Checks of lesson 04's exercises: freeze all but the last layer, what moved, what to freeze."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,10 +11,9 @@ from tutorial_utils.checks.verdict import (
     expect,
     expect_function,
     kind,
-    number,
 )
 
-__all__ = ["all_but_last", "layers_walked", "moved"]
+__all__ = ["all_but_last", "best_layer", "moved"]
 
 
 @exercise
@@ -102,47 +101,6 @@ def _expect_last_trainable(network: Any, *, was_frozen: bool) -> None:
 
 
 @exercise
-def layers_walked(answer: Any) -> str:
-    """Check a function (list of bool, True for frozen) -> layers that the backward pass visits."""
-    cases = (
-        (True, False, True, True, False, False, True, True, True, True),
-        (True, True, True, False),
-        (False, True, True, True),
-        (False, False, False),
-        (True, False, True, True, True, False, False),
-        (True, True, True),
-    )
-    for frozen in cases:
-        want = len(frozen) - frozen.index(False) if False in frozen else 0
-        given = call(answer, list(frozen), hint="a list may contain no False at all")
-        got = number(given, hint="return one whole number of layers")
-        compare(
-            got,
-            want,
-            _walk_slips(frozen),
-            wrong=f"for {list(frozen)} you gave {got:g}, it is {want}",
-            hint="which layer is the last one that it has to reach, starting from the loss?",
-        )
-    return f"checked on {len(cases)} networks; if all layers are frozen, it visits none"
-
-
-def _walk_slips(frozen: tuple[bool, ...]) -> Iterable[Slip]:
-    """Yield the slips of `layers_walked`."""
-    through = "the pass goes through a frozen layer if a trainable one lies before it"
-    yield len(frozen), "you counted every layer", "it stops where no earlier layer is trainable"
-    yield frozen.count(False), "you counted only the trainable layers", through
-    yield frozen.count(True), "you counted the frozen layers", through
-    start = "the pass starts at the loss, after the last layer, and goes towards the first"
-    if False in frozen:
-        first, last = frozen.index(False), len(frozen) - 1 - frozen[::-1].index(False)
-        yield first, "these are the layers that it never reaches", start
-        yield last + 1, "you started the pass at the first layer", start
-        yield len(frozen) - last, "you stopped the pass at the first trainable layer", through
-        itself = "the layer that it has to reach counts, and so does the last one"
-        yield len(frozen) - first - 1, "one layer too few", itself
-
-
-@exercise
 def moved(answer: Any) -> str:
     """Check a function (network, images, labels) -> names of the tensors that one step changed."""
     import torch
@@ -153,9 +111,16 @@ def moved(answer: Any) -> str:
         network = _network(2, spare=spare, plain=True)
         network.get_submodule(frozen).requires_grad_(False)
         network.eval()
+        modes: list[bool] = []
+        network.register_forward_pre_hook(lambda module, inputs, seen=modes: _append(seen, module))
         before = {name: p.detach().clone() for name, p in network.named_parameters()}
         steps = "the loss is `nn.functional.cross_entropy` of the logits and the labels"
         got = call(answer, network, images.clone(), labels.clone(), hint=steps)
+        expect(
+            not (any(modes) or network.training),
+            "you took the step in training mode, so it does not show what `eval()` does",
+            hint="the network comes in evaluation mode: leave out `train()`",
+        )
         listed = isinstance(got, list | tuple | set)
         names = "`named_parameters()` returns the names with the tensors"
         expect(listed, f"expected a list of names, not {kind(got)}", hint=names)
@@ -170,6 +135,10 @@ def moved(answer: Any) -> str:
             _explain_moved(set(got), want, network, before)
         expect(len(got) == len(want), "a name is in your list twice", hint=names)
     return "evaluation mode does not freeze: everything trainable with a gradient moved"
+
+
+def _append(modes: list[bool], module: Any) -> None:
+    modes.append(module.training)
 
 
 def _explain_moved(got: set, want: set, network: Any, before: dict) -> None:
@@ -204,6 +173,49 @@ def _explain_moved(got: set, want: set, network: Any, before: dict) -> None:
     missing, more = sorted(want - got), sorted(got - want)
     wrong = f"missing: {', '.join(missing) or 'none'}; too many: {', '.join(more) or 'none'}"
     expect(False, wrong, hint="copy every tensor, take one step, compare each with its copy")
+
+
+@exercise
+def best_layer(answer: Any, steps: Any) -> str:
+    """Check the name of the layer whose freezing saves most bytes for each of its parameters.
+
+    Args:
+        answer: a name from the column `layer`.
+        steps: what `layers.step_costs` measured.
+    """
+    names = list(steps.layer[1:])
+    hint = f'give one name, such as "{names[0]}" or "{names[-1]}"'
+    expect(isinstance(answer, str), f"expected a layer's name, not {kind(answer)}", hint=hint)
+    expect(answer in names, f"there is no layer {answer!r} in `steps`", hint=hint)
+    memory = steps.saved_bytes + steps.gradient_bytes + steps.state_bytes
+    saved = dict(zip(names, -memory.diff()[1:], strict=True))
+    given = dict(zip(names, -steps.trainable.diff()[1:], strict=True))
+    ratio = {name: saved[name] / given[name] for name in names}
+    best = max(names, key=ratio.get)
+    divide = "divide the bytes that each layer saves by its number of parameters"
+    compare(
+        answer,
+        best,
+        _layer_slips(names, saved, given, ratio),
+        wrong=f"freezing {answer} saves {ratio[answer]:,.0f} bytes for each parameter, and another "
+        f"layer saves more",
+        hint=divide,
+    )
+    return (
+        f"{ratio[best]:,.0f} bytes for each parameter; 12 of them are its gradient and Adam's two "
+        f"means, the others are saved activations, which are largest next to the image"
+    )
+
+
+def _layer_slips(names: list[str], saved: dict, given: dict, ratio: dict) -> Iterable[Slip]:
+    """Yield the slips of `best_layer`."""
+    per = "divide the bytes that each layer saves by its number of parameters"
+    total = "this layer saves the most bytes in all, but it has many parameters"
+    yield max(names, key=saved.get), total, per
+    few = "this layer has the fewest parameters, but freezing it saves few bytes"
+    yield min(names, key=given.get), few, per
+    other = "look for the largest number of bytes per parameter, not for the smallest"
+    yield min(names, key=ratio.get), "this layer saves the least for each parameter", other
 
 
 def _network(dense: int, *, spare: bool = False, plain: bool = False) -> Any:
