@@ -7,6 +7,7 @@ import torch
 from matplotlib.colors import to_hex
 
 from tutorial_utils import plots
+from tutorial_utils.plots import style
 
 MANY = [f"class {i}" for i in range(9)]  # more than there are colours or markers
 
@@ -44,7 +45,7 @@ def test_image_sizes_draws_width_across_and_height_up():
 def test_image_sizes_leaves_out_what_would_squeeze_the_rest_and_counts_it():
     pairs = [(500, 300 + k) for k in range(100)]
     axes = plots.image_sizes({"ants": [*pairs, (1984, 400)], "bees": pairs}).axes[0]
-    assert axes.get_title().endswith("(1 of 201 lie outside the axes)")
+    assert axes.get_title().endswith("(1 of 201 outside the axes)")
     assert 500 < axes.get_xlim()[1] < 600 and 400 < axes.get_ylim()[1] < 500
     axes = plots.image_sizes({"ants": [*pairs, (600, 400)], "bees": []}).axes[0]
     assert "outside" not in axes.get_title() and axes.get_xlim()[1] > 600
@@ -108,6 +109,9 @@ def test_histograms_share_their_bins_and_give_shares():
     assert drawn["a"].values.tolist() == [0.5, 0.5] and drawn["b"].values.tolist() == [0, 1]
     assert drawn["a"].edges.tolist() == drawn["b"].edges.tolist() == [0, 1, 2]
     assert legend(axes) == ["a", "b"] and axes.get_xlabel() == "value"
+    axes = plots.histograms(values, title="t", xlabel="value", classes=True).axes[0]
+    filled = [to_hex(patch.get_facecolor()) for patch in axes.patches]
+    assert filled == [colour.lower() for colour in style.CLASS_COLOURS[:2]]
 
 
 def test_stacked_bars_have_a_colour_for_each_name_in_all_panels_or_those_given():

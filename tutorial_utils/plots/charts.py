@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas
 import torch
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -50,7 +51,7 @@ def image_sizes(sizes: Mapping[str, Sequence[tuple[int, int]]]) -> Figure:
     """
     figure, axes = single_axes(6.5, 4.6)
     pairs = np.array([pair for one in sizes.values() for pair in one]).reshape(-1, 2)
-    ends = np.array([_axis_end(one) for one in pairs.T])
+    starts, ends = 0.8 * pairs.min(axis=0), np.array([_axis_end(one) for one in pairs.T])
     rng = np.random.default_rng(0)
     for i, (name, one) in enumerate(sizes.items()):
         style = class_style(i)
@@ -60,8 +61,8 @@ def image_sizes(sizes: Mapping[str, Sequence[tuple[int, int]]]) -> Figure:
         axes.scatter(*points.T, s=20, alpha=0.7, label=plain(name), **look)
     outside = int((pairs > ends).any(axis=1).sum())
     title = "Width and height of every image"
-    title += f" ({outside} of {len(pairs)} lie outside the axes)" if outside else ""
-    axes.set(title=title, xlim=(0, 1.05 * ends[0]), ylim=(0, 1.05 * ends[1]))
+    title += f" ({outside} of {len(pairs)} outside the axes)" if outside else ""
+    axes.set(title=title, xlim=(starts[0], 1.05 * ends[0]), ylim=(starts[1], 1.05 * ends[1]))
     axes.set(xlabel="width (pixels), spread a little", ylabel="height (pixels), spread a little")
     axes.legend(loc="lower right")
     return figure
@@ -175,7 +176,14 @@ def lines(
     return figure
 
 
-def histograms(values: Mapping[str, Tensor], *, title: str, xlabel: str, bins: int = 60) -> Figure:
+def histograms(
+    values: Mapping[str, Tensor],
+    *,
+    title: str,
+    xlabel: str,
+    bins: int = 60,
+    classes: bool = False,
+) -> Figure:
     """Draw how often values occur, as outlines on shared axes. Used in lesson 01.
 
     Args:
@@ -183,13 +191,17 @@ def histograms(values: Mapping[str, Tensor], *, title: str, xlabel: str, bins: i
         title: of the figure.
         xlabel: what the numbers are, with their unit.
         bins: how many intervals of equal width the whole range has.
+        classes: whether the names are the classes, in order; they have their colours then.
     """
     flat = {name: np.asarray(torch.as_tensor(one)).ravel() for name, one in values.items()}
     edges = np.histogram_bin_edges(np.concatenate(list(flat.values())), bins)
     figure, axes = single_axes(8, 3.6)
     for i, (name, numbers) in enumerate(flat.items()):
         share = np.histogram(numbers, edges)[0] / max(len(numbers), 1)
-        look = {"color": series_style(i).colour, "ls": series_style(i).line, "lw": 2}
+        style = class_style(i) if classes else series_style(i)
+        look = {"ec": style.colour, "ls": style.line, "lw": 2}
+        if classes:
+            look |= {"fill": True, "fc": (*to_rgb(style.colour), 0.4), "ec": "black", "lw": 1.2}
         axes.stairs(share, edges, label=plain(name), **look)
     axes.set(title=plain(title), xlabel=plain(xlabel), ylabel="share of the values in each bin")
     axes.legend(fontsize=10)

@@ -83,12 +83,13 @@ def _draw_box(axes: Axes, part: Part, left: float, low: float) -> None:
         axes.add_patch(lines)
     if part.state == "removed":
         for start, end in ((low, low + HEIGHT), (low + HEIGHT, low)):
-            axes.plot([left, left + WIDTH], [start, end], color=GREY, zorder=2)
+            axes.plot([left, left + WIDTH], [start, end], color=HATCH_GREY, lw=2, zorder=2)
     middle = left + WIDTH / 2
     lines = [row for line in part.detail.split("\n") for row in textwrap.wrap(line, 21)]
     lines += [word] if word else []
     write = {"ha": "center", "va": "center", "zorder": 3, "linespacing": 1.4}
-    write["bbox"] = {"fc": look["fc"], "ec": "none", "pad": 1.5}
+    if part.state == "frozen":
+        write["bbox"] = {"fc": "white", "ec": "none", "pad": 1.5}
     bold = {"fontweight": "bold"} | write
     name_at = low + HEIGHT * (0.78 if lines else 0.5)
     axes.text(middle, name_at, plain(part.name), fontsize=12 if len(part.name) < 16 else 10, **bold)
