@@ -102,6 +102,14 @@ def test_lines_draws_a_panel_a_label_and_a_series_looks_the_same_in_all():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["slow", "fast"]
 
 
+def test_a_number_alone_is_drawn_as_a_baseline():
+    panels = {"loss": {"a": [3.0, 2.0], "log 2": 0.693}}
+    axes = plots.lines(panels, title="t", xlabel="step").axes[0]
+    assert axes.lines[1].get_ydata() == [0.693, 0.693]
+    assert axes.lines[1].get_color() == style.BASELINE
+    assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == ["a", "log 2"]
+
+
 def test_histograms_share_their_bins_and_give_shares():
     values = {"a": torch.tensor([0.0, 0.0, 1.0, 2.0]), "b": torch.ones(2, 5)}
     axes = plots.histograms(values, title="t", xlabel="value", bins=2).axes[0]

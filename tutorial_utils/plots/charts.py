@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from tutorial_utils.plots.style import (
+    BASELINE,
     MEASURED,
     class_style,
     panel_axes,
@@ -144,7 +145,7 @@ def stacked_bars(
 
 
 def lines(
-    panels: Mapping[str, Mapping[str, Sequence[float] | tuple[Sequence[float], Sequence[float]]]],
+    panels: Mapping[str, Mapping[str, Sequence[float] | tuple | float]],
     *,
     title: str,
     xlabel: str,
@@ -154,7 +155,8 @@ def lines(
 
     Args:
         panels: {label of the upright axis, with its unit: {series: values, or (x, values)}};
-            without x, values are counted from 1. A series looks the same in all panels.
+            without x, values are counted from 1. A series looks the same in all panels. One
+            number alone is a baseline, drawn as a grey line.
         title: of the figure.
         xlabel: of the horizontal axes, with its unit.
         log: use logarithmic upright axes.
@@ -163,6 +165,9 @@ def lines(
     figure, all_axes = panel_axes(len(panels), min(11, 2 + 4.5 * len(panels)), 3.9)
     for axes, (label, series) in zip(all_axes, panels.items(), strict=True):
         for name, values in series.items():
+            if isinstance(values, int | float):
+                axes.axhline(values, color=BASELINE, ls="-.", label=plain(name))
+                continue
             x, y = values if isinstance(values, tuple) else (range(1, len(values) + 1), values)
             style = series_style(names.index(name))
             look = {"color": style.colour, "ls": style.line, "ms": 8 if len(x) == 1 else 4}
