@@ -4,6 +4,7 @@ Online: by papermill from the repository's root, with the photographs and weight
 ImageNet's. Offline: by nbval in the lesson's own folder, against the stored outputs.
 """
 
+import copy
 import os
 import subprocess
 import sys
@@ -55,7 +56,10 @@ def test_papermill_runs_it_online(path, tmp_path, monkeypatch, torch_home):
 @pytest.mark.parametrize("path", LESSONS[:7], ids=lambda p: p.stem)
 def test_it_can_be_run_twice_in_one_kernel(path, tmp_path):
     book = nbformat.read(path, as_version=4)
-    book.cells += [cell | {"id": f"{cell.id}-again"} for cell in book.cells]
+    again = copy.deepcopy(book.cells)
+    for cell in again:
+        cell.id += "-again"
+    book.cells += again
     nbformat.write(book, tmp_path / path.name)
     row = lessons.run_notebook(tmp_path / path.name, tmp_path / "out.ipynb", short(path))
     assert row["status"] == "ok", row["error"]
