@@ -15,6 +15,7 @@ if str(ROOT / "docs") not in sys.path:
 import glossary  # noqa: E402
 
 FOUND = glossary.definitions()
+SET_UP = "The first cell holds the parameters, which you can change and which papermill can replace."
 NEEDED = {
     "convolution",
     "dense layer",
@@ -36,6 +37,7 @@ def prose(source: str) -> str:
 
     A sentence that names the lesson in which a word is explained may use it.
     """
+    source = source.replace(SET_UP, "")
     source = re.sub(r"<details>.*?</details>|```.*?```", "", source, flags=re.S)
     source = re.sub(r"^#.*$|^\|.*$", "", source, flags=re.M)
     source = re.sub(r"`[^`]*`|\]\([^)]*\)", " ", source)
@@ -49,7 +51,7 @@ def uses() -> list[tuple[str, int, str]]:
         (path.stem, number, prose(cell.source))
         for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
         for number, cell in enumerate(nbformat.read(path, as_version=4).cells)
-        if number and cell.cell_type == "markdown" and not cell.source.startswith("## Set up")
+        if number and cell.cell_type == "markdown"
     ]
 
 
