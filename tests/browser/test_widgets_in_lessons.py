@@ -92,7 +92,7 @@ def test_lesson_02_output_size_and_layers(open_lesson, page):
     changes(shown, lambda: size.press("End"))
     shown = figure(page, "Layer explorer")
     by_keyboard(shown, "layer")
-    expect(shown).to_contain_text("features.2, a max-pooling")
+    expect(shown).to_contain_text("features.2, a pooling")
     by_mouse(page, shown, "layer")
     changes(shown, lambda: shown.get_by_label("image").select_option(index=3))
     changes(shown, lambda: shown.get_by_label("image").press("ArrowDown"))
