@@ -1,5 +1,7 @@
 """Tests of `tutorial_utils.layers`: layer tables, sizes, receptive fields, costs of a step."""
 
+import gc
+
 import pytest
 import torch
 from hypothesis import given
@@ -213,6 +215,16 @@ def test_buffers_are_restored(batch):
     network = nn.Sequential(nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(432, 3))
     layers.step_costs(network, *batch, repeats=1)
     assert not network[0].running_mean.any() and int(network[0].num_batches_tracked) == 0
+
+
+def test_what_was_saved_is_freed(network, batch):
+    def tensors():
+        gc.collect()
+        return sum(issubclass(type(thing), torch.Tensor) for thing in gc.get_objects())
+
+    before = tensors()
+    layers.step_costs(network, *batch, repeats=1)
+    assert tensors() == before
 
 
 @pytest.mark.parametrize("repeats", [0, -1, 1.0, True])

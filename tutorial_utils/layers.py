@@ -276,8 +276,8 @@ def _saved_bytes(network: nn.Module, images: Tensor) -> int:
     def record(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         sizes[storage.data_ptr()] = storage.nbytes()
-        saved.append(tensor)
-        return tensor
+        saved.append(tensor.detach())
+        return saved[-1]  # with its graph, the tensor would hold itself and never be freed
 
     with torch.autograd.graph.saved_tensors_hooks(record, lambda tensor: tensor):
         network(images)

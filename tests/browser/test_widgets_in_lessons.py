@@ -104,7 +104,7 @@ def test_lesson_04_freezing(open_lesson, page):
     shown = figure(page, "How much is frozen?")
     expect(shown).to_contain_text("5 of 8 layers frozen")
     by_keyboard(shown, "frozen layers")
-    expect(shown).to_contain_text("6 of 8 layers frozen: 20,878,312 of 61,100,840 parameters")
+    expect(shown).to_contain_text("6 of 8 layers frozen: 16,789,506 of 57,012,034 parameters")
     by_mouse(page, shown, "frozen layers", by=-80)
     readable(page, "04_freezing")
 
