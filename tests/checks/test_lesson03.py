@@ -48,7 +48,7 @@ def test_saving_right(answer):
         (lambda w: 1 - 9 * (w / 3) / w**2, "you counted a stack of 1.66667 layers"),
         (lambda w: 1 - 9 * (w - 2) / w**2, "you counted a stack of 3 layers"),
         (lambda w: round(saved(w), 2), "that is rounded"),
-        (lambda w: 1 - 3 * (w // 2) / w, "the windows have two dimensions"),
+        (lambda w: 1 - 3 * (w // 2) / w, "a kernel has two dimensions"),
         (lambda w: 0.5, "saves 0.280, you gave 0.500"),
         (lambda w: 0.28, "compared with one 7×7 layer, a stack that"),
     ],

@@ -28,7 +28,7 @@ def saving(answer: Any) -> str:
             hint="how many layers see that wide, and how many weights do they have together?",
             tolerance=1e-5,
         )
-    return "for windows of 3, 5, 7, 11 and 15 pixels"
+    return "for kernels of 3, 5, 7, 11 and 15 pixels"
 
 
 def _saving_slips(width: int) -> Iterable[Slip]:
@@ -37,14 +37,14 @@ def _saving_slips(width: int) -> Iterable[Slip]:
     left = 9 * depth / whole
     yield left, "that is the fraction that is left", "what is saved is the rest"
     yield 100 * (1 - left), "that is a percentage", "a fraction goes from 0 to 1"
-    fraction = "a fraction has no C in it: divide by the weights of the one large window"
+    fraction = "a fraction has no C in it: divide by the weights of the one large kernel"
     yield whole - 9 * depth, "that is a number of weights", fraction
     yield whole / (9 * depth) - 1, "you divided by the weights of the stack", fraction
     pixel = "each further 3×3 adds one pixel on either side: two in width"
     for layers in (width // 3, width / 3, width - 2, depth + 1, depth - 1):
         yield 1 - 9 * layers / whole, f"you counted a stack of {layers:g} layers", pixel
     yield round(1 - left, 2), "that is rounded", "return the fraction with all its digits"
-    yield 1 - 3 * depth / width, "the windows have two dimensions", "3×3 are nine weights"
+    yield 1 - 3 * depth / width, "a kernel has two dimensions", "3×3 are nine weights"
 
 
 @exercise
