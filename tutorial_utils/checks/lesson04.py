@@ -203,7 +203,7 @@ def best_layer(answer: Any, steps: Any) -> str:
     )
     return (
         f"{ratio[best]:,.0f} bytes for each parameter; 12 of them are its gradient and Adam's two "
-        f"means, the others are saved activations, which are largest next to the image"
+        f"means, the others are saved activations, which are largest near the image"
     )
 
 
