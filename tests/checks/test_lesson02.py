@@ -39,7 +39,7 @@ def test_conv_parameters_right(answer):
         (lambda i, o, k, g: counted(i, o, k, g) - o, "the biases are missing"),
         (lambda i, o, k, g: counted(i, o, k, g) - o + 1, "you counted only one bias"),
         (lambda i, o, k, g: counted(i, o, k, g) - o + i, "gave each input map a bias"),
-        (lambda i, o, k, g: counted(i, o, k, g) / o, "that is one kernel"),
+        (lambda i, o, k, g: counted(i, o, k, g) / o, "that is one filter"),
         (lambda i, o, k, g: (k[0] * k[1] + 1) * o, "sees more than one input map"),
         (lambda i, o, k, g: (i // g * k[0] ** 2 + 1) * o, "the kernel is not a square here"),
         (lambda i, o, k, g: (i // g * k[1] ** 2 + 1) * o, "the kernel is not a square here"),

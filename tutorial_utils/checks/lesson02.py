@@ -43,7 +43,7 @@ def conv_parameters(answer: Any) -> str:
             _parameter_slips(inputs, outputs, kernel, groups),
             wrong=f"{inputs} maps in, {outputs} out, kernel {kernel}, groups {groups}: you gave "
             f"{got:g}, it is {want}",
-            hint="count the weights of one kernel, add its bias, and multiply by the kernels",
+            hint="count the weights of one filter, add its bias, and multiply by the filters",
         )
     return f"the count of torch.nn.Conv2d, on {len(cases)} layers, three of them in groups"
 
@@ -57,14 +57,14 @@ def _parameter_slips(inputs: int, outputs: int, kernel: tuple, groups: int) -> I
     each = "each output map has a bias of its own"
     yield weights * outputs + 1, "you counted only one bias", each
     yield weights * outputs + inputs, "you gave each input map a bias", each
-    yield weights + 1, "that is one kernel", "there are as many as output maps"
-    maps = "a kernel has a window of weights for every input map that it sees"
-    yield (height * width + 1) * outputs, "a kernel sees more than one input map", maps
+    yield weights + 1, "that is one filter", "there are as many as output maps"
+    maps = "a filter has a kernel for every input map that it sees"
+    yield (height * width + 1) * outputs, "a filter sees more than one input map", maps
     pair = "kernel is a pair: multiply its height by its width"
     for square in (height**2, width**2):
         yield (seen * square + 1) * outputs, "the kernel is not a square here", pair
     if groups > 1:
-        split = "with groups, a kernel sees only its own part of the input maps"
+        split = "with groups, a filter sees only its own part of the input maps"
         yield (inputs * height * width + 1) * outputs, "you left out groups", split
         whole = "outputs are all output maps, of all groups together"
         yield (weights + 1) * (outputs // groups), "that is one group", whole
@@ -134,7 +134,7 @@ def sides_with_stride_two(answer: Any) -> str:
             hint="put size, kernel, stride and padding of each layer into the formula, in order",
         )
     return (
-        "four times as many values in each map. The parameters stay the same: no filter has "
+        "about four times as many values in each map. The parameters stay the same: no filter has "
         "changed, and adaptive average pooling still gives 6×6"
     )
 

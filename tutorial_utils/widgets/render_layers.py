@@ -70,7 +70,7 @@ def output_size(size: int, kernel: int, stride: int, padding: int, window: int =
         f"output's value in row {row + 1}, column {column + 1}.",
     )
     alt = (
-        f"Left: an image of {size} by {size} pixels with {padding} pixels of padding and a window "
+        f"Left: an image of {size} by {size} pixels with padding {padding} and a window "
         f"of {kernel} by {kernel} on it. Right: the output, {out} by {out}, with the window's "
         f"value marked in row {row + 1}, column {column + 1}."
     )
