@@ -62,7 +62,7 @@ def step_in_parts(answer: Any) -> str:
     import torch
 
     expect_function(answer)
-    hint = "parts is a list, and each part is a pair: images, labels"
+    hint = "parts is a list, and each part is a pair: inputs, labels"
     generator = torch.Generator().manual_seed(6)
     with torch.random.fork_rng(devices=[]):
         for sizes in ((4, 1), (2, 5, 3)):
@@ -151,7 +151,7 @@ def stop_early(answer: Any) -> str:
 
 _NOT_CLEAN = (
     "you report the accuracy of the validation set",
-    "they chose the epoch, so their accuracy tends to be too good: which set chose nothing?",
+    "its images chose the epoch, so it tends to be too good: which set chose nothing?",
 )
 _CHOSE = "an epoch chosen by its test accuracy makes this accuracy too good: report what it is"
 _SAME_EPOCH = "report the test accuracy of the epoch that you go back to"
