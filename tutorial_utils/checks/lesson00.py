@@ -68,7 +68,7 @@ def mistakes(answer: Any, predictions: Any, classes: Sequence[str]) -> str:
     once = "each image has one index"
     expect(len(given) == len(set(given)), "an index is in your list twice", hint=once)
     slips = (
-        (correct, "these are the images classified correctly", "turn the condition round"),
+        (correct, "these are the images classified correctly", "keep those that are not correct"),
         ([i + 1 for i in wrong], "every index is too high by 1", "the first image has the index 0"),
     )
     name_slip(given, wrong, [slip for slip in slips if slip[0]])
@@ -88,7 +88,7 @@ def mistakes(answer: Any, predictions: Any, classes: Sequence[str]) -> str:
 
 @exercise
 def few_labels(answer: Any, train: Any, val: Any, fit: Any) -> str:
-    """Check how many validation images a head classifies correctly that ten labels a class fitted.
+    """Check how many validation images a head fitted to ten labels a class classifies correctly.
 
     Args:
         answer: the number.
