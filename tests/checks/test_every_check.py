@@ -38,6 +38,7 @@ NONSENSE = {
 }
 # Their answers are strings, numbers or layers: a function is nonsense, not a stub.
 NO_FUNCTION = {
+    "best_layer",
     "best_factor",
     "fourth_rate",
     "mistakes",

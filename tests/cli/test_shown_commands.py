@@ -41,7 +41,7 @@ def declared(notebook: str) -> set[str]:
 
 
 def test_commands_are_found():
-    assert len(shown_commands()) >= 13
+    assert len(shown_commands()) >= 12
     assert sum(line.startswith("papermill") for line in shown_commands()) >= 3
 
 
