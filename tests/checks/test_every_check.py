@@ -11,6 +11,7 @@ import test_lesson09
 import test_lesson10
 import test_lesson11
 import test_lesson13
+import test_lesson14
 import torch
 from assertions import assert_verdict
 
@@ -48,6 +49,8 @@ NO_FUNCTION = {
     "configuration_e",
     "strongest_filter",
     "sides_with_stride_two",
+    "the_trap",
+    "model_card",
 }
 # Correct answers to the checks that draw random numbers, or whose answers may.
 CORRECT = {
@@ -65,6 +68,8 @@ CORRECT = {
     "thaw": test_lesson10.by_index,
     "cam_by_hand": test_lesson11.by_mean,
     "best_of": test_lesson13.by_binomial,
+    "three_parts": test_lesson14.units_in_turn,
+    "choose": test_lesson14.by_neighbours,
 }
 every_check = pytest.mark.parametrize("name", checks.names())
 

@@ -11,7 +11,7 @@ from tutorial_utils.synthetic.parts import SHADES, colour_gradient, from_side, p
 
 # Colours of each kind of ground (dark, middle, light), and the noises that make its texture:
 # (share, grain in pixels, stretch).
-LEAF, PETAL, SOIL, BARK, SAND = range(5)
+KINDS = LEAF, PETAL, SOIL, BARK, SAND = tuple(range(5))
 GROUNDS = (
     (("#2c4a1e #4f7a30 #86a856", "#3d5a34 #6d8c52 #a5b98a", "#5f6a20 #93993a #c3bf70",
       "#6a4320 #a06c30 #cf9f5a"), ((0.7, 60, 1), (0.3, 6, 1), (0.2, 1.6, 1))),
@@ -27,13 +27,18 @@ GROUNDS = (
 )  # fmt: skip
 
 
-def draw_ground(rng: Generator, size: tuple[int, int], view: Array) -> tuple[Image.Image, Array]:
-    """Draw the ground and its colours; from the side, also a blurred background far behind."""
-    canvas, colours = _surface(rng, size)
+def draw_ground(
+    rng: Generator, size: tuple[int, int], view: Array, kinds: tuple[int, ...] = KINDS
+) -> tuple[Image.Image, Array]:
+    """Draw the ground and its colours; from the side, also a blurred background far behind.
+
+    Both are of one of `kinds`, at random.
+    """
+    canvas, colours = _surface(rng, size, kinds)
     canvas = canvas.filter(ImageFilter.BoxBlur(rng.uniform(0.3, 2)))
     if not from_side(view):
         return canvas, colours
-    far = _surface(rng, (size[0] // 4, size[1] // 4))[0]
+    far = _surface(rng, (size[0] // 4, size[1] // 4), kinds)[0]
     far = far.filter(ImageFilter.GaussianBlur(rng.uniform(3, 6))).resize(size)
     line = rng.uniform(0.25, 0.55) + rng.normal(0, 0.06) * np.linspace(-1, 1, size[0])
     below = np.linspace(0, 1, size[1])[:, None] - line
@@ -58,9 +63,11 @@ def texture(rng: Generator, size: tuple, grain: float, stretch=1.0, angle=0.0) -
     return np.asarray(noise)
 
 
-def _surface(rng: Generator, size: tuple[int, int]) -> tuple[Image.Image, Array]:
+def _surface(
+    rng: Generator, size: tuple[int, int], kinds: tuple[int, ...]
+) -> tuple[Image.Image, Array]:
     """Draw a leaf, petal, soil, bark or sand; return it with its colours from dark to light."""
-    kind, angle = rng.integers(len(GROUNDS)), rng.uniform(0, np.pi)
+    kind, angle = pick(rng, kinds), rng.uniform(0, np.pi)
     palettes, mix = GROUNDS[kind]
     colours = colour_gradient(pick(rng, palettes), random_tint(rng), 24)
     tone = sum(share * texture(rng, size, grain, stretch, angle) for share, grain, stretch in mix)
