@@ -114,7 +114,7 @@ def parse() -> argparse.Namespace:
 
 @contextlib.contextmanager
 def server_in(group: ControlGroup) -> Iterator[None]:
-    """Run JupyterLab's server in the group, with its page loaded once."""
+    """Run JupyterLab's server in the group and load its page once."""
     port = 8899
     flags = ["--no-browser", "--allow-root", f"--port={port}", "--ServerApp.port_retries=0"]
     command = group.command(sys.executable, "-m", "jupyterlab", *flags, "--IdentityProvider.token=")

@@ -2,7 +2,7 @@
 
 A lesson defines a term in a sentence that stands on its own, with the term in bold italics:
 `A ***logit*** is the raw score that a classifier gives one class.` The glossary lists these
-sentences in alphabetical order, each with its lesson.
+sentences in alphabetical order and links the lesson of each.
 """
 
 import re

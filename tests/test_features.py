@@ -290,7 +290,7 @@ def test_a_full_disk_falls_back_to_memory(folder, capsys):
 
 @pytest.mark.usefixtures("full_disk")
 def test_no_room_anywhere_is_an_error(folder, monkeypatch):
-    monkeypatch.setattr(features.psutil, "virtual_memory", lambda: SimpleNamespace(available=100))
+    monkeypatch.setattr(features.memory, "available_bytes", lambda: 100)
     with pytest.raises(OSError, match="the disk of the cache has 1 MB free"):
         features.extract(backbone(), folder.dataset())
 

@@ -197,7 +197,7 @@ def audit(folder: str | Path) -> Audit:
 def loader(dataset: Dataset, *, batch_size: int = 20, shuffle: bool = False) -> DataLoader:
     """Return batches of a data set, shuffled by torch's global generator if at all.
 
-    Used in lessons 04 to 13.
+    Used in lessons 04 to 12.
 
     Args:
         dataset: of pairs of a tensor and a label.

@@ -19,13 +19,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import psutil
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 from tqdm.auto import tqdm
 
-from tutorial_utils._support import fast_pass, feature_files
+from tutorial_utils._support import fast_pass, feature_files, memory
 from tutorial_utils._support.arguments import check_whole
 from tutorial_utils._support.precision import native_bf16
 from tutorial_utils._support.torch_state import evaluation_mode, preserve_generators
@@ -113,7 +112,7 @@ def extract(
             not tensors, the backbone's output is not (N, D), or a number or `dtype` is not allowed.
         OSError: if neither the disk nor the memory has room for the result.
 
-    Used in lessons 00, 01, 07 to 13.
+    Used in lessons 00, 01 and 06 to 14.
     """
     _check(backbone, dataset, batch_size, augmentations, dtype)
     device = torch.device(device)
@@ -179,7 +178,7 @@ class _Pass:
             try:
                 return feature_files.write(note, shape, self.parts(), quiet=quiet)
             except OSError as error:
-                if 4 * shape[0] * shape[1] > psutil.virtual_memory().available // 2:
+                if 4 * shape[0] * shape[1] > memory.available_bytes() // 2:
                     raise
                 if not quiet:
                     print(f"features: in memory only; {error}")

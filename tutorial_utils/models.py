@@ -164,7 +164,7 @@ def build_backbone(weights: Weights) -> nn.Sequential:
     Returns:
         What `split` returns first: maps (N, 3, H, W) to (N, D). Frozen, in evaluation mode.
 
-    Used in lessons 08, 10, 11 and 13.
+    Used in lessons 06, 08, 10, 11, 13 and 14.
     """
     network = build_on_meta(weights.arch)
     if weights.kind == "none":
@@ -189,7 +189,7 @@ def build_head(weights: Weights, classes: int) -> nn.Sequential:
     Returns:
         Maps (N, D) to logits (N, classes); trainable, in training mode.
 
-    Used in lessons 08 and 09.
+    Used in lessons 06, 08 and 09.
     """
     network = build_on_meta(weights.arch)
     if weights.kind == "imagenet":
@@ -217,7 +217,7 @@ def freeze(module: nn.Module) -> int:
     Returns:
         How many values are frozen now.
 
-    Used in lessons 00, 01, 04 to 07, 09 and 10.
+    Used in lessons 01, 04 to 07, 09 and 10.
     """
     for parameter in module.parameters():
         parameter.requires_grad_(False)
@@ -241,7 +241,7 @@ def unfreeze(module: nn.Module) -> int:
 def count(network: nn.Module) -> Counts:
     """Count a module's parameters: total, trainable and frozen.
 
-    Used in lessons 00, 02 to 06, 08 to 10 and 12.
+    Used in lessons 02 to 06, 08 to 10 and 12.
     """
     total = sum(p.numel() for p in network.parameters())
     trainable = sum(p.numel() for p in network.parameters() if p.requires_grad)

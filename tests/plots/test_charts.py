@@ -1,7 +1,6 @@
 """The charts: the bars and points that they draw, their labels, and many classes."""
 
 import numpy as np
-import pandas
 import pytest
 import torch
 from matplotlib.colors import to_hex
@@ -120,35 +119,6 @@ def test_histograms_share_their_bins_and_give_shares():
     axes = plots.histograms(values, title="t", xlabel="value", classes=True).axes[0]
     filled = [to_hex(patch.get_facecolor()) for patch in axes.patches]
     assert filled == [colour.lower() for colour in style.CLASS_COLOURS[:2]]
-
-
-def test_stacked_bars_have_a_colour_for_each_name_in_all_panels_or_those_given():
-    times = pandas.DataFrame({"forward": [1.0], "backward": [2.0]}, index=["x"])
-    memory = pandas.DataFrame({"gradients": [1.0], "forward": [2.0]}, index=["x"])
-
-    def colours(**options):
-        figure = plots.stacked_bars({"s": times, "MB": memory}, title="t", **options)
-        return [
-            to_hex(bars.patches[0].get_facecolor()) for axes in figure.axes
-            for bars in axes.containers
-        ]  # fmt: skip
-
-    forward, backward, gradients, again = colours()
-    assert forward == again and len({forward, backward, gradients}) == 3
-    assert colours(colours={"gradients": "#123456"})[2] == "#123456"
-
-
-def test_stacked_bars_draws_a_bar_a_row_with_its_total():
-    frame = pandas.DataFrame({"a": [1.0, 2.0], "b": [3.0, 0.5]}, index=["x", "y"])
-    figure = plots.stacked_bars({"seconds": frame, "memory (MB)": frame * 100}, title="Two units")
-    assert [axes.get_xlabel() for axes in figure.axes] == ["seconds", "memory (MB)"]
-    both = ((["4", "2.5"], 1), (["400", "250"], 100))
-    for axes, (totals, factor) in zip(figure.axes, both, strict=True):
-        assert [text.get_text().strip() for text in axes.texts] == totals
-        assert legend(axes) == ["a", "b"]
-        spans = [[(bar.get_x(), bar.get_width()) for bar in bars] for bars in axes.containers]
-        first, second = [(0, 1), (0, 2)], [(1, 3), (2, 0.5)]
-        assert np.allclose(spans, np.array([first, second]) * factor)
 
 
 def test_scatter_draws_a_marker_a_class_and_a_ring_around_what_is_marked():

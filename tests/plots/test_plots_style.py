@@ -7,7 +7,6 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas
 import pytest
 import torch
 from PIL import Image
@@ -96,12 +95,10 @@ def every_figure(odd: tuple[str, ...]):
     """Yield a figure of every kind whose names and titles come from a user."""
     image, title = np.zeros((8, 8, 3)), odd[0]
     numbers, maps = dict.fromkeys(odd, 1.0), torch.rand(len(odd), 8, 8)
-    frame = pandas.DataFrame({name: [1.0, 2.0] for name in odd}, index=list(odd[:2]))
     yield plots.class_balance({"train": dict.fromkeys(odd, 3)})
     yield plots.image_sizes({name: [(3, 4)] for name in odd})
     yield plots.bars(numbers, title=title, label=title, unit=title)
     yield plots.bars(dict.fromkeys(odd, numbers), title=title)
-    yield plots.stacked_bars(dict.fromkeys(odd, frame), title=title)
     yield plots.lines({name: {name: [1, 2]} for name in odd}, title=title, xlabel=title)
     yield plots.histograms(dict.fromkeys(odd, maps), title=title, xlabel=title)
     labels = list(range(len(odd)))

@@ -58,7 +58,7 @@ def image_hash(path: Path) -> ImageHash:
 
 
 def find(collection: Collection, *, distance: int = 6) -> Groups:
-    """Find groups of images that are nearly the same.
+    """Find groups of images that are nearly the same. Used in lesson 14.
 
     Two images are near-duplicates if few bits of their perceptual hashes differ. The 64 bits are
     the low frequencies of the grey image: whether each DCT coefficient is above their median. So
@@ -101,7 +101,7 @@ def find(collection: Collection, *, distance: int = 6) -> Groups:
 
 
 def conflicts(collection: Collection, groups: Iterable[Sequence[int]]) -> Groups:
-    """Return the groups of near-duplicates that hold more than one class.
+    """Return the groups of near-duplicates that hold more than one class. Used in lesson 14.
 
     Where the images of such a group show the same, a label is wrong.
     """

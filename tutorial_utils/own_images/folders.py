@@ -42,7 +42,7 @@ def read(folder: str | Path, *, quiet: bool = False) -> Collection:
     """Read a folder of images, opening every one, and print one line with what it holds.
 
     The classes are the folders directly in it; or those in its `train` and `val`, which then are
-    the split; or those that `manifest.csv` names, see `manifest.py`. Used in lesson 12.
+    the split; or those that `manifest.csv` names, see `manifest.py`. Used in lessons 12 and 14.
 
     Args:
         folder: the folder with the images.

@@ -18,7 +18,6 @@ from tutorial_utils.plots.charts import (
     image_sizes,
     lines,
     scatter,
-    stacked_bars,
 )
 from tutorial_utils.plots.diagram import architecture
 from tutorial_utils.plots.images import (
@@ -83,5 +82,4 @@ __all__ = [
     "scatter",
     "series_style",
     "show",
-    "stacked_bars",
 ]

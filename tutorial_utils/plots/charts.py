@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas
 import torch
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -84,7 +83,7 @@ def bars(
     unit: str = "",
     log: bool = False,
 ) -> Figure:
-    """Draw named numbers as horizontal bars, the first on top. Used in lessons 03 and 09.
+    """Draw named numbers as horizontal bars, the first on top. Used in lessons 03 to 05 and 09.
 
     Args:
         values: {name: number}; or {panel: {name: number}}, panels side by side with the same
@@ -109,37 +108,6 @@ def bars(
         axes.set(xlabel=plain(words), xscale="log" if log else "linear")
         axes.margins(x=0.18)
     all_axes[0].invert_yaxis()  # of all: they share it
-    figure.suptitle(plain(title))
-    return figure
-
-
-def stacked_bars(
-    panels: Mapping[str, pandas.DataFrame], *, title: str, colours: Mapping[str, str] | None = None
-) -> Figure:
-    """Draw a panel for each unit, with a stacked bar for each row. Used in lesson 04.
-
-    A column's name has the same colour in all panels, and different names have different ones.
-
-    Args:
-        panels: {label of the horizontal axis, with its unit: frame of numbers from 0 up}.
-        title: of the figure.
-        colours: {column: colour}; None takes the colours of series.
-    """
-    names = list(dict.fromkeys(name for frame in panels.values() for name in frame.columns))
-    figure, all_axes = panel_axes(len(panels), 11, 3.1)
-    for axes, (label, frame) in zip(all_axes, panels.items(), strict=True):
-        left = np.zeros(len(frame))
-        for name in frame.columns:
-            style = series_style(names.index(name))
-            look = style._replace(colour=(colours or {}).get(name, style.colour)).bar
-            rows = [plain(row) for row in frame.index]
-            drawn = axes.barh(rows, frame[name], left=left, label=plain(name), **look)
-            left += frame[name].to_numpy()
-        axes.bar_label(drawn, [f" {_short(total)}" for total in left], fontsize=10)
-        axes.set(xlabel=plain(label))
-        axes.invert_yaxis()
-        axes.margins(x=0.15)
-        axes.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.25), ncols=3)
     figure.suptitle(plain(title))
     return figure
 

@@ -25,7 +25,7 @@ THUMBNAIL = 320  # pixels of the longer side
 
 
 def denormalise(batch: Tensor, preset: Preset) -> list[np.ndarray]:
-    """Undo a preset's normalisation. Used in lessons 01, 02, 05, 07, 09 and 11.
+    """Undo a preset's normalisation. Used in lessons 01, 02, 05, 09 and 11.
 
     Args:
         batch: (N, 3, H, W) float32, normalised.
@@ -66,7 +66,7 @@ def contact_sheet(
     wrong: Sequence[bool] | None = None,
     same_scale: bool = False,
 ) -> Figure:
-    """Draw images in a grid, with captions. Used in lessons 00, 01, 02, 05, 07, 09, 11 and 12.
+    """Draw images in a grid, with captions. Used in lessons 00, 01, 05, 07, 09, 11, 12 and 14.
 
     Args:
         images: PIL images, or arrays (H, W, 3) of float in [0, 1].

@@ -166,7 +166,7 @@ def _write(figure: Figure, file: io.BytesIO | Path, kind: str, dpi: int) -> None
     missing = {int(found[1]) for text in texts if (found := MISSING_GLYPH.match(text))}
     if missing:
         signs = " ".join(map(chr, sorted(missing)))
-        warnings.warn(f"the figures' font has no {signs}: boxes stand for it", stacklevel=3)
+        warnings.warn(f"the figures' font has no {signs}: a box is drawn instead", stacklevel=3)
     for text, warning in texts.items():
         if not MISSING_GLYPH.match(text):
             warnings.warn(text, warning.category, stacklevel=3)

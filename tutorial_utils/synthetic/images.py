@@ -82,11 +82,20 @@ def make_generator(label: str, seed: int) -> Generator:
     Raises:
         ValueError: if the label is unknown or the seed negative.
     """
-    if label not in CLASSES:
-        raise ValueError(f"label is {label!r}; allowed are {', '.join(map(repr, CLASSES))}.")
+    return np.random.default_rng((VERSION, class_index(label, CLASSES, seed), seed))
+
+
+def class_index(label: str, classes: tuple[str, ...], seed: int) -> int:
+    """Return a label's index, after checking the label and the seed of an image.
+
+    Raises:
+        ValueError: if the label is unknown or the seed negative.
+    """
+    if label not in classes:
+        raise ValueError(f"label is {label!r}; allowed are {', '.join(map(repr, classes))}.")
     if seed < 0:
         raise ValueError(f"seed is {seed}; give a whole number of 0 or more.")
-    return np.random.default_rng((VERSION, CLASSES.index(label), seed))
+    return classes.index(label)
 
 
 def _render(

@@ -19,6 +19,7 @@ from numpy.random import Generator
 from PIL import Image
 
 from tutorial_utils.synthetic.grounds import BARK, LEAF, SAND, draw_ground
+from tutorial_utils.synthetic.images import class_index
 from tutorial_utils.synthetic.parts import (
     FEET,
     Ball,
@@ -62,11 +63,7 @@ def draw(label: str, *, seed: int, usual: bool = True) -> Image.Image:
     Raises:
         ValueError: if the label is unknown or the seed negative.
     """
-    if label not in CLASSES:
-        raise ValueError(f"label is {label!r}; allowed are {', '.join(map(repr, CLASSES))}.")
-    if seed < 0:
-        raise ValueError(f"seed is {seed}; give a whole number of 0 or more.")
-    own = CLASSES.index(label)
+    own = class_index(label, CLASSES, seed)
     rng = np.random.default_rng((VERSION, own, int(usual), seed))
     size = tuple(rng.integers((220, 170), (270, 210)).tolist())
     view, kinds = random_view(rng), GROUNDS[CLASSES[own if usual else 1 - own]]
