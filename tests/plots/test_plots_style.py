@@ -125,7 +125,7 @@ def test_figures_take_any_name():
 
 def test_signs_that_the_font_lacks_are_reported_once(tmp_path):
     figure = plots.bars({"蟻": 1, "蜂 and 蟻": 2}, title="蟻", label="l")
-    with pytest.warns(UserWarning, match="font has no 蜂 蟻: boxes stand for it") as caught:
+    with pytest.warns(UserWarning, match="font has no 蜂 蟻: a box is drawn instead") as caught:
         plots.save(figure, tmp_path / "f.png")
     assert len(caught) == 1
     with warnings.catch_warnings():
