@@ -75,7 +75,7 @@ def test_synthetic_images_when_no_other_source_has_images(capsys):
     assert images.classes == ("ants", "bees")
     assert images.counts() == {"train": {"ants": 2, "bees": 3}, "val": {"ants": 1, "bees": 1}}
     said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("drawing the images, once")
+    assert said[0].startswith("making the synthetic images, once")
     assert said[1:] == [images.summary]
     assert images.summary == (
         "images: 7 synthetic images, 5 train, 2 val (drawn by tutorial_utils.synthetic; "

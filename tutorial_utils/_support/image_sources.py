@@ -140,8 +140,8 @@ def _synthetic(reason: str, quiet: bool) -> Found:
 
     def make(work: Path) -> Path:
         if not quiet:
-            print("drawing the images, once; this takes about half a minute", flush=True)
-        with downloads.progress_bar(quiet, desc="drawing", unit="image") as bar:
+            print("making the synthetic images, once; this takes about half a minute", flush=True)
+        with downloads.progress_bar(quiet, desc="synthetic images", unit="image") as bar:
 
             def progress(done: int, total: int) -> None:
                 bar.total = total

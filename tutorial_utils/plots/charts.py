@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from torch import Tensor
 
 from tutorial_utils.plots.style import (
@@ -142,6 +143,10 @@ def lines(
             look["marker"] = style.marker if len(x) < 200 else ""  # a curve has no points
             axes.plot(x, y, label=plain(name), markevery=max(1, len(x) // 12), **look)
         axes.set(xlabel=plain(xlabel), ylabel=plain(label), yscale="log" if log else "linear")
+        if log:
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter("")
         axes.grid(alpha=0.3)
     handles = {h.get_label(): h for axes in all_axes for h in axes.lines}
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=4, fontsize=10)
