@@ -101,6 +101,7 @@ BAD = {
     "page.jpg": (b"<html>not found</html>", "not an image"),
     "start.jpg": (encoded(photograph())[:20], "not an image"),
     "text.jpeg": ("Ameisen".encode("utf-16"), "not an image"),
+    "thin.png": (png(30_000, 1), "30000 x 1 pixels, too long and narrow"),
 }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from sample_folders import NFC, NFD, make, make_image, put, write_manifest
 
 from tutorial_utils import data
@@ -111,6 +112,13 @@ def jpeg(seed):
     buffer = io.BytesIO()
     make_image(seed, (200, 160)).save(buffer, "JPEG", quality=95)
     return buffer.getvalue()
+
+
+def test_a_very_thin_image_is_named(folder):
+    put(folder / "bees/line.png", image=Image.new("RGB", (30_000, 1)))
+    found = read(folder, quiet=True)
+    assert found.problems == ((Path("bees/line.png"), "30000 x 1 pixels, too long and narrow"),)
+    assert found.counts()["bees"] == 3
 
 
 def test_a_broken_jpeg_is_named(folder, capsys):

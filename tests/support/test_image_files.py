@@ -180,6 +180,24 @@ def test_absurd_sizes_are_not_decoded(tmp_path, monkeypatch, width, height):
         image_files.open_image(tmp_path / "a.png")
 
 
+# Resized with its proportions, such an image would need gigabytes.
+@pytest.mark.parametrize("size", [(30_000, 1), (2, 201)])
+def test_very_thin_images_are_not_decoded_on_any_way_in(tmp_path, monkeypatch, size):
+    path, reason = tmp_path / "a.png", rf"{size[0]} x {size[1]} pixels, too long and narrow"
+    Image.new("RGB", size).save(path)
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("decoded"))
+    for least_side in (None, 32):
+        with pytest.raises(ValueError, match=rf"a.png cannot be used as an image: {reason}\. "):
+            image_files.open_image(path, least_side=least_side)
+    with pytest.raises(ValueError, match=rf"mine cannot be used as an image: {reason}\. "):
+        image_files.read_image(path.read_bytes(), "mine")
+    assert image_files.fault(path) == reason
+
+
+def test_a_long_panorama_is_decoded(tmp_path):
+    assert opened(tmp_path, Image.new("RGB", (200, 2))).size == (200, 2)
+
+
 def test_large_sizes_are_decoded(tmp_path, monkeypatch):
     monkeypatch.setattr(image_files, "MAX_PIXELS", 60 * 40)
     assert opened(tmp_path, photograph(60, 40))

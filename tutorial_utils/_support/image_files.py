@@ -14,6 +14,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 MAX_PIXELS = 60_000_000
+# Resizing the shorter side to 256 pixels gives an image of this ratio 6.6 megapixels.
+MAX_RATIO = 100  # of the longer to the shorter side
 # Pillow knows more formats; some of them start other programs.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 # The brands of HEIF files, which Pillow does not read.
@@ -32,8 +34,8 @@ def open_image(path: str | Path, *, least_side: int | None = None) -> Image.Imag
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it cannot be read, is truncated, or has more than 60 megapixels, which are
-            not decoded.
+        ValueError: if it cannot be read, is truncated, or is not decoded because it has more than
+            60 megapixels, or is more than 100 times as long as it is narrow.
     """
     path = Path(os.path.expanduser(path))
     if not path.exists():
@@ -104,6 +106,8 @@ def decode(file: Path | io.BytesIO, *, least_side: int | None = None) -> Image.I
             raise _Unusable(
                 f"{width} x {height} pixels, more than {MAX_PIXELS // 10**6} megapixels"
             )
+        if max(width, height) > MAX_RATIO * min(width, height):
+            raise _Unusable(f"{width} x {height} pixels, too long and narrow")
         if least_side is not None:
             image.draft(None, (least_side, least_side))
         image.load()

@@ -86,12 +86,7 @@ def _prepare(preset: models.Preset, path: Path) -> Tensor | str:
         return "a folder without images"
     try:
         with warnings.catch_warnings(action="ignore"):  # the reason says what matters
-            image = data.open_image(path)
-            short, long = sorted(image.size)
-            # Resizing keeps the proportions: it would need too much memory.
-            if long * preset.resize_size[0] ** 2 > short * image_files.MAX_PIXELS:
-                return f"{image.width} x {image.height} pixels, too long and narrow"
-            return preset(image)
+            return preset(data.open_image(path))
     except FileNotFoundError:
         return "there is no such file"
     except (OSError, ValueError) as error:
