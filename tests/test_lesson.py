@@ -1,8 +1,12 @@
 """Tests of `tutorial_utils.lesson`: parameters are checked, results are reported."""
 
 import re
+import threading
+import time
 
+import numpy as np
 import pytest
+import torch
 
 from tutorial_utils import lesson
 
@@ -98,6 +102,37 @@ def test_report_carries_results_and_figures(capsys, monkeypatch):
     assert set(result["versions"]) == {"python", "torch", "torchvision"}
     assert "val_accuracy: 0.9" in shown[0]["text/plain"]
     assert "curves" not in shown[0]["text/plain"]
+
+
+def test_measure_returns_result_duration_and_peak_of_this_work_alone():
+    def hold(mib):
+        array = np.ones(mib * 2**17)  # of float64
+        time.sleep(0.05)
+        return len(array)
+
+    large, small = lesson.measure(lambda: hold(192)), lesson.measure(lambda: hold(48))
+    assert (large.result, small.result) == (192 * 2**17, 48 * 2**17)
+    assert 0.05 <= small.seconds < 5
+    assert large.peak_bytes == pytest.approx(192 * 2**20, abs=16 * 2**20)
+    assert small.peak_bytes == pytest.approx(48 * 2**20, abs=16 * 2**20)
+
+
+def test_measure_raises_what_the_work_raises_and_ends_its_thread():
+    threads = threading.active_count()
+    with pytest.raises(ZeroDivisionError):
+        lesson.measure(lambda: 1 / 0)
+    assert threading.active_count() == threads
+
+
+def test_on_a_gpu_measure_waits_for_it_and_counts_its_memory(monkeypatch):
+    calls, counts = [], iter([100])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: calls.append("wait"))
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: calls.append("reset"))
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: next(counts, 700))
+    cost = lesson.measure(lambda: calls.append("work"))
+    assert calls == ["wait", "reset", "work", "wait"]
+    assert cost.peak_bytes == 600
 
 
 def test_a_model_folder_need_not_exist(tmp_path):
