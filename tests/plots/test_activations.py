@@ -29,6 +29,23 @@ def test_filters_fill_the_grid_row_by_row_each_scaled_by_itself():
     np.testing.assert_allclose(sheet[2], 1)
 
 
+def test_filter_changes_are_grey_where_nothing_changed_and_white_at_the_largest_weight():
+    before = torch.zeros(5, 3, 2, 2)
+    before[:, 0, 0, 0] = 0.2
+    after = {"same": before.clone(), "moved": before.clone()}
+    after["moved"][4, 1, 1, 1] += 0.2
+    after["moved"][4, 2, 1, 1] -= 0.1
+    figure = plots.filter_changes(before, after, title="t", columns=3)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["before", "same", "moved", "", "same: change", "moved: change"]
+    same, moved = (axes.images[0].get_array() for axes in figure.axes[4:])
+    np.testing.assert_allclose(same[:2, :2], 0.5)
+    np.testing.assert_allclose(moved[4, 4], [0.5, 1, 0.25], atol=1e-6)
+    np.testing.assert_allclose(moved[3, 3], 0.5)
+    with pytest.raises(ValueError, match=r"weights \(C, 3, k, k\), got \(4, 3, 2, 2\)"):
+        plots.filter_changes(before, {"a": before[:4]}, title="t")
+
+
 def test_pixel_influence_writes_a_number_where_there_is_any():
     grid = torch.zeros(3, 3)
     grid[1, 1], grid[1, 2] = 4.0, 2.0

@@ -95,27 +95,71 @@ def test_data_efficiency_draws_a_line_a_name_from_few_images_to_many():
         point("new", 24, 0.5, share=0.1),
         point("new", 244, 0.7, share=1.0),
     ]
-    axes = plots.data_efficiency(rows, title="t").axes[0]
-    first, second = axes.lines
-    assert first.get_xydata().tolist() == [[24, 0.8], [244, 0.9]]
-    assert second.get_xydata().tolist() == [[24, 0.5], [244, 0.7]]
+    axes = plots.data_efficiency(rows, title="t", baseline=("always bees", 0.54)).axes[0]
+    first, second, baseline = axes.lines
+    assert first.get_ydata().tolist() == [0.8, 0.9]
+    assert second.get_ydata().tolist() == [0.5, 0.7]
     assert first.get_linestyle() != second.get_linestyle()  # they also differ without colour
     assert first.get_marker() != second.get_marker()
     assert {label.get_text() for label in axes.get_xticklabels()} == {"24\n10%", "244\n100%"}
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["cached", "new"]
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ["cached", "new", "always bees"]
+    assert list(baseline.get_ydata()) == [0.54, 0.54]
     assert axes.get_ylabel() == "validation accuracy (fraction correct)"
+
+
+def test_data_efficiency_draws_the_bars_of_the_lines_side_by_side():
+    rows = [point(name, count, 0.8) for name in ("one", "two", "three") for count in (24, 244)]
+    lines = plots.data_efficiency(rows, title="t").axes[0].lines
+    at = np.array([line.get_xdata() for line in lines])
+    assert (np.diff(at[:, 0]) > 1).all() and (np.diff(at[:, 1]) > 10).all()
+    np.testing.assert_allclose(at[1], [24, 244])  # the middle one stays where it is
+    np.testing.assert_allclose(at[0] * at[2], at[1] ** 2)  # equal distances on a log axis
 
 
 def test_data_efficiency_draws_the_interval_and_the_seeds():
     rows = [point("cached", 24, 0.8, least=0.75, most=0.85), point("cached", 244, 0.9)]
-    band, seeds = plots.data_efficiency(rows, title="t").axes[0].collections
-    corners = band.get_paths()[0].vertices
-    assert corners[:, 1].min() == pytest.approx(0.75)
-    assert corners[:, 1].max() == pytest.approx(0.94)
+    intervals, seeds = plots.data_efficiency(rows, title="t").axes[0].collections
+    ends = [[[24, 0.75], [24, 0.84]], [[244, 0.85], [244, 0.94]]]
+    np.testing.assert_allclose(intervals.get_segments(), ends)
     (segment,) = seeds.get_segments()  # the other point has no range over seeds
     np.testing.assert_allclose(segment, [[24, 0.75], [24, 0.85]])
+    assert seeds.get_linewidth()[0] > intervals.get_linewidth()[0]
     with pytest.raises(ValueError, match="at least one row to draw, got none"):
         plots.data_efficiency([], title="t")
+
+
+def test_validation_curves_draw_thin_seeds_a_thick_mean_and_baselines():
+    low, high = history(3), history(3)
+    high["val_accuracy"] += 0.1
+    baselines = {"accuracy": ("always bees", 0.54)}
+    figure = plots.validation_curves({"A": [low, high]}, title="t", baselines=baselines)
+    loss, accuracy = figure.axes
+    *seeds, mean, baseline = accuracy.lines
+    assert [line.get_ydata().tolist() for line in seeds] == [
+        frame["val_accuracy"].tolist() for frame in (low, high)
+    ]
+    np.testing.assert_allclose(mean.get_ydata(), low["val_accuracy"] + 0.05)
+    assert mean.get_linewidth() > 2 * seeds[0].get_linewidth()
+    assert list(baseline.get_ydata()) == [0.54, 0.54]
+    assert [text.get_text() for text in accuracy.texts] == ["always bees 0.540", "A 0.900"]
+    assert len(loss.lines) == 3 and [text.get_text() for text in loss.texts] == ["A 0.400"]
+    with pytest.raises(ValueError, match="at least one run to draw, got none"):
+        plots.validation_curves({}, title="t", baselines={})
+
+
+def test_labels_at_the_ends_of_validation_curves_do_not_cover_each_other():
+    runs = {f"way {i}": [history(4)] for i in range(4)}  # which all end at the same height
+    baselines = {"loss": ("log K", 0.4), "accuracy": ("always bees", 0.85)}
+    figure = plots.validation_curves(runs, title="t", baselines=baselines)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        boxes = [text.get_window_extent() for text in axes.texts]
+        assert len(boxes) == 5
+        assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+        assert all(box.x0 >= axes.get_window_extent().x1 for box in boxes)
+        inside = axes.get_window_extent()
+        assert all(inside.y0 - 9 < (box.y0 + box.y1) / 2 < inside.y1 + 9 for box in boxes)
 
 
 def test_reliability_draws_the_bins_that_have_images():

@@ -8,6 +8,7 @@ colour means.
 from tutorial_utils.plots.activations import (
     convolution_step,
     feature_maps,
+    filter_changes,
     filters,
     pixel_influence,
 )
@@ -46,6 +47,7 @@ from tutorial_utils.plots.training_curves import (
     curves,
     data_efficiency,
     reliability,
+    validation_curves,
 )
 
 __all__ = [
@@ -68,6 +70,7 @@ __all__ = [
     "data_efficiency",
     "denormalise",
     "feature_maps",
+    "filter_changes",
     "filters",
     "for_display",
     "heat_overlay",
@@ -82,4 +85,5 @@ __all__ = [
     "scatter",
     "series_style",
     "show",
+    "validation_curves",
 ]

@@ -15,7 +15,7 @@ from tutorial_utils.plots.style import HATCH_GREY, HIGHLIGHT, panel_axes, plain,
 
 
 def filters(weight: Tensor | Mapping[str, Tensor], *, title: str, columns: int = 16) -> Figure:
-    """Draw a first convolution's filters, each scaled by itself. Used in lessons 02 and 10.
+    """Draw a first convolution's filters, each scaled by itself. Used in lesson 02.
 
     Args:
         weight: (C, 3, k, k), or {name: such weights} to draw them side by side.
@@ -36,6 +36,49 @@ def filters(weight: Tensor | Mapping[str, Tensor], *, title: str, columns: int =
         axes.imshow(_montage(for_display(values), columns), interpolation="nearest")
         axes.set_title(plain(name), fontsize=10)
         axes.set_axis_off()
+    figure.suptitle(plain(title))
+    return figure
+
+
+def filter_changes(
+    before: Tensor, after: Mapping[str, Tensor], *, title: str, columns: int = 8
+) -> Figure:
+    """Draw a first convolution's filters before and after, and their changes. Used in lesson 10.
+
+    Above, each filter is scaled by itself. Below, grey is no change, and black and white are a
+    change by the filter's largest weight before, or more.
+
+    Args:
+        before: (C, 3, k, k) weights.
+        after: {name: such weights}.
+        title: of the figure.
+        columns: how many filters side by side in each panel.
+
+    Raises:
+        ValueError: if the weights have another shape.
+    """
+    for values in (before, *after.values()):
+        if values.ndim != 4 or values.shape[1] != 3 or values.shape != before.shape:
+            raise ValueError(
+                f"filter_changes takes weights (C, 3, k, k), got {tuple(values.shape)}"
+            )
+    before, *others = (one.detach().float().cpu() for one in (before, *after.values()))
+    scale = before.abs().amax((1, 2, 3), keepdim=True) + 1e-12
+    rows = -(-len(before) // columns)
+    width, height = 1 + len(others), 2 * (0.42 * rows + 0.3)
+    figure = Figure(figsize=(width * columns * 0.42 + 0.2, height + 0.4), layout="constrained")
+    grid = figure.subplots(2, width, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    note = "changes:\ngrey: none\nblack, white: by the\nfilter's largest weight"
+    grid[1, 0].text(0.5, 0.5, note, ha="center", va="center", transform=grid[1, 0].transAxes)
+    for axes, name, values in zip(grid[0], ("before", *after), (before, *others), strict=True):
+        axes.imshow(_montage(for_display(values), columns), interpolation="nearest")
+        axes.set_title(plain(name), fontsize=10)
+    for axes, name, values in zip(grid[1, 1:], after, others, strict=True):
+        change = (0.5 + (values - before) / (2 * scale)).clamp(0, 1).movedim(1, -1)
+        axes.imshow(_montage(change.numpy(), columns), interpolation="nearest")
+        axes.set_title(f"{plain(name)}: change", fontsize=10)
     figure.suptitle(plain(title))
     return figure
 

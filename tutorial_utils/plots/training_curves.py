@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas
-from matplotlib.colors import to_rgb
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tutorial_utils.plots.style import (
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def curves(histories: Mapping[str, pandas.DataFrame], *, title: str) -> Figure:
-    """Draw loss and accuracy over the epochs, of one run or several. Used in lessons 07, 08 and 10.
+    """Draw loss and accuracy over the epochs, of one run or several. Used in lessons 07 and 08.
 
     Args:
         histories: {name: frame}, columns as `History.frame()` has them.
@@ -102,44 +102,113 @@ def comparison(rows: Sequence[Mapping], *, title: str) -> Figure:
     return figure
 
 
-def data_efficiency(rows: Sequence[Mapping], *, title: str) -> Figure:
+def validation_curves(
+    runs: Mapping[str, Sequence[pandas.DataFrame]],
+    *,
+    title: str,
+    baselines: Mapping[str, tuple[str, float]],
+) -> Figure:
+    """Draw validation loss and accuracy of several ways, thin for each seed. Used in lesson 10.
+
+    The mean over a way's seeds is a thick line, with the way's name and last value at its end.
+
+    Args:
+        runs: {way: a frame for each seed}, columns as `History.frame()` has them, all of a way
+            with the same epochs.
+        title: of the figure.
+        baselines: {"loss" or "accuracy": (name, value)}, drawn as grey lines.
+
+    Raises:
+        ValueError: if there is no run.
+    """
+    if not any(runs.values()):
+        raise ValueError("validation_curves needs at least one run to draw, got none")
+    figure, panels = panel_axes(2, 11, 4)
+    for axes, metric in zip(panels, ("loss", "accuracy"), strict=True):
+        ends = {}
+        for i, (name, frames) in enumerate(runs.items()):
+            colour, line, marker, _ = series_style(i)
+            epochs, seeds = frames[0]["epoch"], [frame[f"val_{metric}"] for frame in frames]
+            for values in seeds:
+                axes.plot(epochs, values, color=colour, ls=line, lw=0.7, alpha=0.6)
+            mean = np.mean(seeds, axis=0)
+            axes.plot(epochs, mean, color=colour, ls=line, lw=2.2, marker=marker, ms=5)
+            ends[f"{name} {mean[-1]:.3f}"] = (float(mean[-1]), colour)
+        if metric in baselines:
+            name, value = baselines[metric]
+            axes.axhline(value, color=BASELINE, ls="-.")
+            ends[f"{name} {value:.3f}"] = (value, BASELINE)
+        _label_ends(axes, ends)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+    panels[0].set(title="Validation loss", xlabel="epoch", ylabel="cross-entropy per image")
+    panels[1].set(title="Validation accuracy", xlabel="epoch", ylabel="fraction correct")
+    figure.suptitle(plain(title))
+    return figure
+
+
+def _label_ends(axes: Axes, ends: Mapping[str, tuple[float, str]]) -> None:
+    """Write {label: (height, colour)} to the right of the axes, none on top of another."""
+    low, high = axes.get_ylim()
+    gap, at = 0.065 * (high - low), -np.inf
+    heights = []
+    for value, _ in sorted(ends.values()):
+        at = max(value, at + gap)
+        heights.append(at)
+    down = max(0.0, heights[-1] - high)  # all labels stay beside the axes
+    for (label, (_, colour)), height in zip(
+        sorted(ends.items(), key=lambda end: end[1]), heights, strict=True
+    ):
+        y = (height - down - low) / (high - low)
+        look = {"color": colour, "va": "center", "fontsize": 10, "fontweight": "bold"}
+        axes.text(1.02, y, plain(label), transform=axes.transAxes, **look)
+
+
+def data_efficiency(
+    rows: Sequence[Mapping], *, title: str, baseline: tuple[str, float] | None = None
+) -> Figure:
     """Draw accuracy against the number of training images, a line for each name. Used in lesson 10.
+
+    The lines are moved a little to the left and right, so that their bars stand side by side.
 
     Args:
         rows: dicts with `name` (of the line), `images` (trained on), `accuracy`, and `low` and
-            `high`, the ends of its 95% interval, drawn as a band; `least` and `most` over several
-            seeds, if there are any, drawn as an upright bar; `share`, the fraction of all images,
-            written beneath their number.
+            `high`, the ends of its 95% interval, drawn as a thin bar; `least` and `most` over
+            several seeds, if there are any, drawn as a thick bar; `share`, the fraction of all
+            images, written beneath their number.
         title: of the figure.
+        baseline: name and accuracy of a baseline, drawn as a grey line.
 
     Raises:
         ValueError: if there are no rows.
     """
     if not rows:
         raise ValueError("data_efficiency needs at least one row to draw, got none")
-    figure, axes = single_axes(7.5, 4.2)
-    for i, name in enumerate(dict.fromkeys(row["name"] for row in rows)):
+    figure, axes = single_axes(8.5, 4.4)
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    for i, name in enumerate(names):
         points = sorted((row for row in rows if row["name"] == name), key=lambda r: r["images"])
-        images, accuracy, low, high = (
-            [row[key] for row in points] for key in ("images", "accuracy", "low", "high")
-        )
-        colour, line, marker, hatch = series_style(i)
-        band = {"hatch": hatch, "edgecolor": colour, "lw": 0.4}
-        axes.fill_between(images, low, high, facecolor=to_rgb(colour) + (0.15,), **band)
-        axes.plot(images, accuracy, color=colour, linestyle=line, marker=marker, label=plain(name))
-        ranges = [(row["images"], row["least"], row["most"]) for row in points if "least" in row]
-        if ranges:
-            axes.vlines(*zip(*ranges, strict=True), color=colour, lw=3, alpha=0.7)
+        moved = 1.09 ** (i - (len(names) - 1) / 2)  # a factor: the axis is logarithmic
+        images = np.array([row["images"] * moved for row in points])
+        accuracy, low, high = ([row[key] for row in points] for key in ("accuracy", "low", "high"))
+        colour, line, marker, _ = series_style(i)
+        axes.plot(images, accuracy, color=colour, ls=line, marker=marker, label=plain(name))
+        axes.vlines(images, low, high, color=colour, lw=1.2)
+        seeds = [(x, row) for x, row in zip(images, points, strict=True) if "least" in row]
+        if seeds:
+            ends = [(x, row["least"], row["most"]) for x, row in seeds]
+            axes.vlines(*zip(*ends, strict=True), color=colour, lw=5, alpha=0.5)
+    if baseline is not None:
+        axes.axhline(baseline[1], color=BASELINE, ls="-.", label=plain(baseline[0]))
     ticks = {row["images"]: f"\n{row['share']:.0%}" if "share" in row else "" for row in rows}
     axes.set_xscale("log")
     axes.minorticks_off()
     axes.set_xticks(list(ticks), [f"{count}{share}" for count, share in ticks.items()])
-    axes.set(
-        title=plain(title), xlabel="training images, log scale (band: 95% interval of one run)"
-    )
+    axes.set(title=plain(title), xlabel="training images, log scale; bars are side by side")
     axes.set_ylabel("validation accuracy (fraction correct)")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), fontsize=9)  # beside the bands
+    axes.grid(axis="y", alpha=0.3)
+    legend = {"title": "thin bar: 95% interval\nthick bar: range of the seeds", "fontsize": 9}
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), **legend)
     return figure
 
 
