@@ -19,7 +19,8 @@ GOOD = {
     "source": "auto",
     "weights": "demo",
     "folder": "",
-    "val_percent": 30,
+    "val_percent": 20,
+    "test_percent": 20,
     "distance": 6,
     "images": 5,  # a parameter of one lesson: only its type is checked
 }
@@ -39,7 +40,7 @@ def test_good_parameters_pass_twice():
 
 def test_a_folder_may_be_given(tmp_path):
     folder = str(tmp_path)
-    lesson.check(namespace(source=folder, folder=folder, val_percent=99, distance=0))
+    lesson.check(namespace(source=folder, folder=folder, val_percent=98, distance=0))
 
 
 @pytest.mark.parametrize(
@@ -63,9 +64,9 @@ def test_a_folder_may_be_given(tmp_path):
         ({"folder": __file__}, "folder must be a folder that exists"),
         ({"folder": 3}, "folder must be text, not 3"),
         ({"folder": None}, "folder must be text, not None"),
-        ({"val_percent": 0}, "val_percent must be a whole number from 1 to 99, not 0"),
-        ({"val_percent": 100}, "val_percent must be a whole number from 1 to 99, not 100"),
-        ({"val_percent": 0.3}, "val_percent must be a whole number from 1 to 99, not 0.3"),
+        ({"val_percent": 0}, "val_percent must be a whole number from 1 to 98, not 0"),
+        ({"val_percent": 99}, "val_percent must be a whole number from 1 to 98, not 99"),
+        ({"test_percent": 0.3}, "test_percent must be a whole number from 1 to 98, not 0.3"),
         ({"distance": -1}, "distance must be a whole number from 0 to 32, not -1"),
         ({"distance": 33}, "distance must be a whole number from 0 to 32, not 33"),
         ({"images": "many"}, "images must be int, not 'many'"),

@@ -48,18 +48,33 @@ def test_images_in_folders_below_a_class_belong_to_it(folder):
 def test_train_and_val_are_kept_as_the_split(tmp_path, capsys):
     make(tmp_path / "train", {"ants": 3, "bees": 2})
     make(tmp_path / "val", {"ants": 1, "bees": 2}, start=5000)
-    make(tmp_path / "test", {"ants": 1}, start=9000)
+    put(tmp_path / "test/unlabelled.png", 9000)
+    put(tmp_path / "more/a.png", 9001)
     found = read(tmp_path)
     assert found.given_split == ("train",) * 5 + ("val",) * 3
     assert found.counts() == {"ants": 4, "bees": 4}
-    assert found.odd == ("test/: only train and val are read",)
     assert capsys.readouterr().out == (
         "images: 8 of 2 classes (ants 4, bees 4), split as given: 5 train, 3 val; "
-        "odd: test/: only train and val are read\n"
+        "odd: more/: only train, val, test are read; test/: holds no class folders\n"
     )
-    chosen = split(found, val_percent=90, seed=5)
+    chosen = split(found, val_percent=90, test_percent=0, seed=5)
     assert (chosen.train, chosen.val) == ((0, 1, 2, 3, 4), (5, 6, 7))
     assert chosen.crossing == ()
+
+
+def test_train_val_and_test_are_kept_as_the_split(tmp_path, capsys):
+    for start, name in enumerate(("train", "val", "test")):
+        make(tmp_path / name, {"ants": 3, "bees": 2}, start=5000 * start)
+    found = read(tmp_path)
+    assert capsys.readouterr().out == (
+        "images: 15 of 2 classes (ants 9, bees 6), split as given: 5 train, 5 val, 5 test\n"
+    )
+    chosen = split(found)
+    assert all(found.name(i).startswith("test/") for i in chosen.test)
+    assert chosen.counts() == {
+        "ants": {"train": 3, "val": 3, "test": 3},
+        "bees": {"train": 2, "val": 2, "test": 2},
+    }
 
 
 def test_many_classes_get_a_short_summary_and_one_may_be_called_train(tmp_path, capsys):
@@ -73,7 +88,7 @@ def test_class_names_with_spaces_and_letters_of_any_script(tmp_path):
     make(tmp_path, dict.fromkeys(names, 2))
     found = read(tmp_path, quiet=True)
     assert found.classes == tuple(sorted(unicodedata.normalize("NFC", name) for name in names))
-    table = split(found).table().splitlines()
+    table = split(found, test_percent=0).table().splitlines()
     assert [line.split("  ")[0] for line in table[1:-1]] == list(found.classes)
 
 
@@ -218,7 +233,7 @@ def test_a_folder_that_may_not_be_read(folder, monkeypatch):
 # Folders that raise an error
 
 
-EXPECTED = "; expected is one folder per class with images in it; or train and val, with such"
+EXPECTED = "; expected is one folder per class with images in it; or train and val, and test if"
 
 
 HALF = (
@@ -263,8 +278,12 @@ def test_folder_missing_or_a_file(tmp_path):
         ("a/train/1.png a/val/1.png b/train/1.png b/val/1.png", f"(a, b) {NESTED} (train, val), "),
         (
             "train/a/1.png train/b/1.png train/c/1.png val/a/1.png val/d/1.png",
-            "the classes of train and val in ROOT differ: only train has b, c; only val has d. "
-            "Give both the same",
+            "the classes of train, val in ROOT differ: train has no d; val has no b, c. "
+            "Give each the same",
+        ),
+        (
+            "train/a/1.png train/b/1.png val/a/1.png val/b/1.png test/a/1.png",
+            "the classes of train, val, test in ROOT differ: test has no b. Give each the same",
         ),
     ],
 )

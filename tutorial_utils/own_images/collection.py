@@ -46,7 +46,8 @@ class Collection:
     classes: tuple[str, ...]  # in alphabetical order, in Unicode's composed form (NFC)
     problems: tuple[data.Problem, ...] = ()  # images that cannot be used, with the reason
     odd: tuple[str, ...] = ()  # other files that were skipped, and class names that look alike
-    given_split: tuple[str, ...] | None = None  # "train" or "val" for each image if there is one
+    # "train", "val" or "test" for each image, if the folder came with a split.
+    given_split: tuple[str, ...] | None = None
     # Of each image, for `duplicates.find`; None if not computed yet.
     hashes: tuple[ImageHash, ...] | None = field(default=None, repr=False, compare=False)
 
@@ -99,7 +100,8 @@ class Collection:
         line = f"images: {len(self.files)} of {len(counts)} classes ({each})"
         if self.given_split is not None:
             sides = Counter(self.given_split)
-            line += f", split as given: {sides['train']} train, {sides['val']} val"
+            parts = [f"{sides[name]} {name}" for name in ("train", "val", "test") if sides[name]]
+            line += f", split as given: {', '.join(parts)}"
         if self.problems:
             line += f"; left out {len(self.problems)}: {describe_problems(self.problems)}"
         if self.odd:

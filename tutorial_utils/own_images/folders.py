@@ -1,7 +1,7 @@
 """Read a folder of your own images: any number of classes, every image opened once.
 
-`read` takes one folder per class, or `train` and `val` with such folders in each, or a
-`manifest.csv`, and reports the files that cannot be used, with the reason.
+`read` takes one folder per class, or `train`, `val` and maybe `test` with such folders in each, or
+a `manifest.csv`, and reports the files that cannot be used, with the reason.
 
 Source:
     Unicode Standard Annex 15, normalisation forms: https://unicode.org/reports/tr15/
@@ -28,8 +28,8 @@ from tutorial_utils.own_images.duplicates import ImageHash, image_hash
 from tutorial_utils.own_images.manifest import Entry
 
 EXPECTED = (
-    "expected is one folder per class with images in it; or train and val, with such folders in "
-    f"each; or a {manifest.NAME} with the columns file and class"
+    "expected is one folder per class with images in it; or train and val, and test if you like, "
+    f"with such folders in each; or a {manifest.NAME} with the columns file and class"
 )
 # Names of folders that hold a part of a split, in upper or lower case.
 SPLIT_NAMES = frozenset(
@@ -41,8 +41,9 @@ WORKERS = min(4, os.cpu_count() or 1)  # threads: Pillow decodes without Python'
 def read(folder: str | Path, *, quiet: bool = False) -> Collection:
     """Read a folder of images, opening every one, and print one line with what it holds.
 
-    The classes are the folders directly in it; or those in its `train` and `val`, which then are
-    the split; or those that `manifest.csv` names, see `manifest.py`. Used in lessons 12 and 14.
+    The classes are the folders directly in it; or those in its `train` and `val`, and `test` if
+    there is one, which then are the split; or those that `manifest.csv` names, see `manifest.py`.
+    Used in lessons 12 and 14.
 
     Args:
         folder: the folder with the images.
@@ -99,9 +100,14 @@ def _list_files(root: Path) -> tuple[list[Entry], list[str]]:
     if not set(data.SPLITS) <= set(folders):
         _check_layout(root, folders)
         return _list_classes(root, Path(), None)
-    unread = [name for name in folders if name not in data.SPLITS]
-    entries, odd = [], [f"{_printable(name)}/: only train and val are read" for name in unread]
-    for split in data.SPLITS:
+    entries, odd, splits = [], [], list(data.SPLITS)
+    if "test" in folders and subfolders(root / "test"):  # else its images have no classes
+        splits.append("test")
+    for name in folders:
+        if name not in splits:
+            why = "holds no class folders" if name == "test" else "only train, val, test are read"
+            odd.append(f"{_printable(name)}/: {why}")
+    for split in splits:
         if not subfolders(root / split):
             raise ValueError(f"{split} of {root} holds no class folders; {EXPECTED}")
         _check_nesting(root / split)
@@ -217,29 +223,36 @@ def _check_nesting(root: Path) -> None:
 
 
 def _check_classes(root: Path, entries: list[Entry]) -> None:
-    """Check that there are two classes or more, the same on both sides of a given split."""
+    """Check that there are two classes or more, the same in each part of a given split."""
     classes = sorted({entry.label for entry in entries})
     if len(classes) < 2:
         raise ValueError(
             f"{root} has {len(classes)} class{'' if classes else 'es'} "
             f"({', '.join(classes) or 'none'}), and a classifier needs two or more; {EXPECTED}"
         )
-    train, val = ({e.label for e in entries if e.split == split} for split in data.SPLITS)
-    if (train or val) and train != val:
-        only = [
-            f"only {split} has {', '.join(sorted(names))}"
-            for split, names in (("train", train - val), ("val", val - train))
-            if names
-        ]
+    given = {entry.split for entry in entries} - {None}
+    if not given:
+        return
+    found = {(entry.label, entry.split) for entry in entries}
+    lacking = {
+        split: [name for name in classes if (name, split) not in found]
+        for split in manifest.SPLITS
+        if split in {*data.SPLITS, *given}
+    }
+    differences = [
+        f"{split} has no {', '.join(names)}" for split, names in lacking.items() if names
+    ]
+    if differences:
         raise ValueError(
-            f"the classes of train and val in {root} differ: {'; '.join(only)}. Give both the same"
+            f"the classes of {', '.join(lacking)} in {root} differ: {'; '.join(differences)}. "
+            f"Give each the same"
         )
 
 
 def _check_usable(
     root: Path, entries: list[Entry], usable: Iterable[Entry], problems: list[data.Problem]
 ) -> None:
-    """Check that every class, on every side of a given split, has an image that can be used."""
+    """Check that every class, in each part of a given split, has an image that can be used."""
     left = {(entry.label, entry.split) for entry in usable}
     for label, split in sorted({(entry.label, entry.split) for entry in entries} - left):
         paths = {Path(_printable(e.path)) for e in entries if (e.label, e.split) == (label, split)}

@@ -1,7 +1,7 @@
 """Read `manifest.csv`, which names the images of a folder and their classes.
 
 The file is UTF-8 and has the columns `file` (a path within the folder), `class` (any text) and, if
-it gives a split, `split` (train or val).
+it gives a split, `split` (train, val or test).
 
 Source:
     Unicode Standard Annex 15, normalisation forms: https://unicode.org/reports/tr15/
@@ -17,6 +17,7 @@ from typing import NamedTuple
 from tutorial_utils import data
 
 NAME = "manifest.csv"
+SPLITS = (*data.SPLITS, "test")
 
 
 class Entry(NamedTuple):
@@ -24,7 +25,7 @@ class Entry(NamedTuple):
 
     path: Path  # relative to the folder
     label: str  # the class name, in Unicode's composed form (NFC)
-    split: str | None = None  # "train" or "val", or None if no split is given
+    split: str | None = None  # one of `SPLITS`, or None if no split is given
 
 
 def read(root: Path) -> list[Entry]:
@@ -41,8 +42,8 @@ def read(root: Path) -> list[Entry]:
         if not row["class"]:
             raise ValueError(f"{line} gives no class for {row['file']!r}")
         split = row["split"].lower() if "split" in row else None
-        if split is not None and split not in data.SPLITS:
-            raise ValueError(f"{line} has the split {row['split']!r}; allowed: train, val")
+        if split is not None and split not in SPLITS:
+            raise ValueError(f"{line} has the split {row['split']!r}; allowed: train, val, test")
         if path in line_of:
             raise ValueError(
                 f"{line} names {row['file']!r}, which line {line_of[path]} named before"
