@@ -42,8 +42,7 @@ class SpanLinear(nn.Module):
     def __init__(self, layer: nn.Linear, rank: int) -> None:
         """Start with the outputs of `layer`; `rank` is r."""
         super().__init__()
-        start = torch.zeros(layer.out_features, rank, device=layer.weight.device)
-        self.coefficients = nn.Parameter(start)
+        self.coefficients = nn.Parameter(layer.weight.new_zeros(layer.out_features, rank))
         self.bias = nn.Parameter(layer.bias.detach().clone())
 
     def forward(self, projected: Tensor) -> Tensor:
