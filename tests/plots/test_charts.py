@@ -85,6 +85,19 @@ def test_bars_of_panels_share_their_names():
         plots.bars({"x": {"a": 1}, "y": {"b": 1}}, title="t")
 
 
+def test_bars_marks_names_in_colour_hatching_and_words():
+    figure = plots.bars({"a": 1, "b": 2, "c": 3}, title="t", marked=["c", "a"], marked_label="m")
+    first, second, third = figure.axes[0].containers[0]
+    assert [to_hex(bar.get_facecolor()).upper() for bar in (first, second, third)] == [
+        style.HIGHLIGHT, style.MEASURED, style.HIGHLIGHT
+    ]  # fmt: skip
+    assert (first.get_hatch(), second.get_hatch()) == ("//", None)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["m"]
+    assert not plots.bars({"a": 1}, title="t").legends
+    with pytest.raises(ValueError, match=r"must be among \['a'\], not \['b'\]"):
+        plots.bars({"a": 1}, title="t", marked=["b"])
+
+
 def test_lines_draws_a_panel_a_label_and_a_series_looks_the_same_in_all():
     panels = {"loss": {"slow": [3.0, 2.0], "fast": ([0, 5], [3.0, 1.0])}, "rate": {"fast": [1, 1]}}
     figure = plots.lines(panels, title="t", xlabel="step", log=True)
@@ -119,6 +132,12 @@ def test_histograms_share_their_bins_and_give_shares():
     axes = plots.histograms(values, title="t", xlabel="value", classes=True).axes[0]
     filled = [to_hex(patch.get_facecolor()) for patch in axes.patches]
     assert filled == [colour.lower() for colour in style.CLASS_COLOURS[:2]]
+    ranges = {"first": (0.2, 1.8), "second": (0.5, 1.0)}
+    axes = plots.histograms(values, title="t", xlabel="value", ranges=ranges).axes[0]
+    assert [tuple(line.get_xdata()) for line in axes.lines] == list(ranges.values())
+    heights = [line.get_ydata()[0] for line in axes.lines]
+    assert 1 <= heights[0] < heights[1]  # above the outlines
+    assert legend(axes) == ["a", "b", "first", "second"]
 
 
 def test_scatter_draws_a_marker_a_class_and_a_ring_around_what_is_marked():

@@ -40,6 +40,57 @@ def test_curves_of_many_runs_have_their_legend_below_and_one_epoch_is_a_curve_to
     assert loss.lines[0].get_xydata().tolist() == [[1, 0.9]]
 
 
+def test_curves_mark_the_best_epoch_the_gap_and_baselines():
+    frame = history(4)
+    frame["val_accuracy"] = [0.5, 0.7, 0.7, 0.6]  # epochs 2 and 3: the third has the lower loss
+    lines = {"loss": {"log 2": 0.693}, "accuracy": {"always bees": 0.54}}
+    loss, accuracy = plots.curves({"A": frame}, title="t", baselines=lines, marks=True).axes
+    for axes, name, value in ((loss, "log 2", 0.693), (accuracy, "always bees", 0.54)):
+        assert [line.get_ydata() for line in axes.lines if line.get_ydata()[0] == value]
+        assert name in [text.get_text() for text in axes.texts]
+        assert axes.lines[-1].get_xdata() == [3, 3]
+        assert axes.lines[-1].get_label() == "best epoch: 3"
+    (gap,) = loss.collections[0].get_segments()
+    np.testing.assert_allclose(gap[:, 1], [0.4, 0.5])  # validation below training
+    assert loss.texts[-1].get_text().strip() == "gap -0.100"
+    assert gap[0, 0] > 4 and loss.get_xlim()[1] > gap[0, 0]
+    assert loss.get_yscale() == "linear"
+    assert plots.curves({"A": frame}, title="t", log=True).axes[0].get_yscale() == "log"
+    plots.curves({"A": history(1)}, title="t", marks=True, log=True).draw_without_rendering()
+
+
+def test_fits_have_a_panel_each_on_shared_axes():
+    frames = {"slow": history(3), "long": history(5)}
+    figure = plots.fits(frames, title="t", baselines={"log 2": 0.693}, top=2)
+    for axes, (name, frame) in zip(figure.axes, frames.items(), strict=True):
+        assert axes.get_title() == name
+        training, validation, baseline = axes.lines
+        assert training.get_ydata().tolist() == frame["train_loss"].tolist()
+        assert validation.get_ydata().tolist() == frame["val_loss"].tolist()
+        assert baseline.get_ydata() == [0.693, 0.693]
+        assert axes.get_ylim() == (0, 2)
+    assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["training", "validation"]
+
+
+def test_intervals_that_miss_the_truth_are_red_and_counted():
+    ends = [[0.85, 0.95], [0.91, 0.99], [0.7, 0.9], [0.6, 0.8]]
+    figure = plots.intervals(ends, 0.9, title="t", estimates=[0.9, 0.95, 0.8, 0.7])
+    axes = figure.axes[0]
+    hit, missed = axes.collections
+    assert [segment[0, 0] for segment in hit.get_segments()] == [1, 3]  # an end counts
+    assert [segment[:, 1].tolist() for segment in missed.get_segments()] == [
+        [0.91, 0.99],
+        [0.6, 0.8],
+    ]
+    assert hit.get_color().tolist() != missed.get_color().tolist()
+    assert hit.get_linewidth() != missed.get_linewidth()  # they also differ without colour
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ["true accuracy 0.9", "contains it: 2", "misses it: 2"]
+    assert axes.lines[2].get_xydata().tolist() == [[2, 0.95], [4, 0.7]]
+    assert len(plots.intervals(ends[:1], 0.9, title="t").axes[0].lines) == 1
+
+
 def test_confusion_has_a_row_for_each_true_class():
     axes = plots.confusion(np.array([[60, 10], [3, 80]]), ["ants", "bees"], title="t").axes[0]
     cells = {text.get_position(): text.get_text() for text in axes.texts}  # (column, row)
@@ -170,10 +221,13 @@ def test_reliability_draws_the_bins_that_have_images():
         accuracy=np.array([np.nan, np.nan, 0.5, 1.0]),
         error=0.1,
     )
-    upper, lower = plots.reliability(found, title="t").axes
+    upper, lower = plots.reliability(found, title="t", lowest=0.5).axes
     diagonal, bins = upper.lines
     assert diagonal.get_xydata().tolist() == [[0, 0], [1, 1]]
     assert bins.get_xydata().tolist() == [[0.6, 0.5], [0.9, 1.0]]
     assert [bar.get_height() for bar in upper.patches] == [0, 0, 0.5, 1.0]
     assert [bar.get_height() for bar in lower.patches] == [0, 0, 4, 6]
     assert upper.get_title() == "t\nexpected calibration error 0.100"
+    assert upper.get_xlim()[0] == 0.5
+    (low, high), (_, one) = (bar[:, 1] for bar in upper.collections[0].get_segments())
+    assert (low, high) == pytest.approx(evaluation.interval(2, 4)) and one == pytest.approx(1)

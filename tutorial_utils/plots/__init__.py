@@ -28,7 +28,9 @@ from tutorial_utils.plots.images import (
     heat_overlay,
     image_rows,
 )
+from tutorial_utils.plots.plane import plane
 from tutorial_utils.plots.schematic import Part, parts
+from tutorial_utils.plots.spread import Spread, spreads
 from tutorial_utils.plots.style import (
     BLUE,
     GREY,
@@ -46,6 +48,8 @@ from tutorial_utils.plots.training_curves import (
     confusion,
     curves,
     data_efficiency,
+    fits,
+    intervals,
     reliability,
     validation_curves,
 )
@@ -59,6 +63,7 @@ __all__ = [
     "RED",
     "SKY",
     "Part",
+    "Spread",
     "architecture",
     "bars",
     "class_balance",
@@ -72,18 +77,22 @@ __all__ = [
     "feature_maps",
     "filter_changes",
     "filters",
+    "fits",
     "for_display",
     "heat_overlay",
     "histograms",
     "image_rows",
     "image_sizes",
+    "intervals",
     "lines",
     "parts",
     "pixel_influence",
+    "plane",
     "reliability",
     "save",
     "scatter",
     "series_style",
     "show",
+    "spreads",
     "validation_curves",
 ]

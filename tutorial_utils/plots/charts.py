@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tutorial_utils.plots.style import (
     BASELINE,
+    HIGHLIGHT,
     MEASURED,
     class_style,
     panel_axes,
@@ -83,6 +84,8 @@ def bars(
     label: str = "",
     unit: str = "",
     log: bool = False,
+    marked: Sequence[str] = (),
+    marked_label: str = "marked",
 ) -> Figure:
     """Draw named numbers as horizontal bars, the first on top. Used in lessons 03 to 05 and 09.
 
@@ -93,14 +96,18 @@ def bars(
         label: of the horizontal axis, with its unit.
         unit: written behind each number.
         log: use a logarithmic axis.
+        marked: names whose bars are orange and hatched, in a legend.
+        marked_label: what the mark stands for.
 
     Raises:
-        ValueError: if panels have different names.
+        ValueError: if panels have different names, or a marked name is none of them.
     """
     panels = values if isinstance(next(iter(values.values())), Mapping) else {label: values}
     names = list(next(iter(panels.values())))
     if any(list(panel) != names for panel in panels.values()):
         raise ValueError(f"all panels of bars must have the same names, {names}")
+    if unknown := set(marked) - set(names):
+        raise ValueError(f"marked names must be among {names}, not {sorted(unknown)}")
     size = (7 if len(panels) == 1 else 10, 0.7 + 0.3 * max(len(names), 3))
     figure, all_axes = panel_axes(len(panels), *size, sharey=True)
     for axes, (words, panel) in zip(all_axes, panels.items(), strict=True):
@@ -108,7 +115,13 @@ def bars(
         axes.bar_label(rows, [f" {_short(value)}{plain(unit)}" for value in panel.values()])
         axes.set(xlabel=plain(words), xscale="log" if log else "linear")
         axes.margins(x=0.18)
+        chosen = [row for row, name in zip(rows, names, strict=True) if name in marked]
+        for row in chosen:
+            row.set(fc=HIGHLIGHT, hatch="//", ec="black")
     all_axes[0].invert_yaxis()  # of all: they share it
+    if marked:
+        handles = {plain(marked_label): chosen[0]}
+        figure.legend(handles.values(), handles, loc="outside lower center", fontsize=10)
     figure.suptitle(plain(title))
     return figure
 
@@ -161,8 +174,9 @@ def histograms(
     xlabel: str,
     bins: int = 60,
     classes: bool = False,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
 ) -> Figure:
-    """Draw how often values occur, as outlines on shared axes. Used in lesson 01.
+    """Draw how often values occur, as outlines on shared axes. Used in lessons 01 and 07.
 
     Args:
         values: {name: numbers of any shape}.
@@ -170,6 +184,7 @@ def histograms(
         xlabel: what the numbers are, with their unit.
         bins: how many intervals of equal width the whole range has.
         classes: whether the names are the classes, in order; they have their colours then.
+        ranges: {name: (low, high)}, e.g. intervals, drawn above the outlines.
     """
     flat = {name: np.asarray(torch.as_tensor(one)).ravel() for name, one in values.items()}
     edges = np.histogram_bin_edges(np.concatenate(list(flat.values())), bins)
@@ -181,6 +196,11 @@ def histograms(
         if classes:
             look |= {"fill": True, "fc": (*to_rgb(style.colour), 0.4), "ec": "black", "lw": 1.2}
         axes.stairs(share, edges, label=plain(name), **look)
+    top = axes.get_ylim()[1]
+    for i, (name, ends) in enumerate((ranges or {}).items(), start=len(flat)):
+        style, height = series_style(i), top * (1 + 0.1 * (i - len(flat)))
+        look = {"color": style.colour, "ls": style.line, "marker": "|", "ms": 12, "lw": 3}
+        axes.plot(ends, (height, height), label=plain(name), **look)
     axes.set(title=plain(title), xlabel=plain(xlabel), ylabel="share of the values in each bin")
     axes.legend(fontsize=10)
     return figure

@@ -7,10 +7,14 @@ import numpy as np
 import pandas
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
+from tutorial_utils._support.intervals import interval
 from tutorial_utils.plots.style import (
     BASELINE,
+    HIGHLIGHT,
     MEASURED,
+    MISTAKE,
     panel_axes,
     plain,
     series_style,
@@ -21,33 +25,72 @@ if TYPE_CHECKING:
     from tutorial_utils.evaluation import Calibration
 
 
-def curves(histories: Mapping[str, pandas.DataFrame], *, title: str) -> Figure:
+def curves(
+    histories: Mapping[str, pandas.DataFrame],
+    *,
+    title: str,
+    baselines: Mapping[str, Mapping[str, float]] | None = None,
+    marks: bool = False,
+    log: bool = False,
+) -> Figure:
     """Draw loss and accuracy over the epochs, of one run or several. Used in lessons 07 and 08.
 
     Args:
         histories: {name: frame}, columns as `History.frame()` has them.
         title: of the figure.
+        baselines: {"loss": {name: value}, "accuracy": {name: value}}, drawn as grey lines.
+        marks: whether to mark the first run's best epoch (highest validation accuracy, of equal
+            ones the lowest loss) and the gap between its last two losses.
+        log: use a logarithmic axis for the loss.
     """
     figure, panels = panel_axes(2, 10, 3.8)
     for i, (name, frame) in enumerate(histories.items()):
-        colour = series_style(i).colour
-        look = {"color": colour, "markersize": 3.5}
-        look["markerfacecolor"] = "white" if i % 2 else colour  # runs also differ without colour
-        for split, line, marker in (("train", "--", "s"), ("val", "-", "o")):
-            look |= {"linestyle": line, "marker": marker}
-            label = f"{plain(name)}, {'training' if split == 'train' else 'validation'}"
-            for axes, metric in zip(panels, ("loss", "accuracy"), strict=True):
-                axes.plot(frame["epoch"], frame[f"{split}_{metric}"], label=label, **look)
+        for axes, metric in zip(panels, ("loss", "accuracy"), strict=True):
+            _draw_run(axes, frame, metric, i, name=f"{plain(name)}, ")
     panels[0].set(title="Loss", xlabel="epoch", ylabel="cross-entropy per image")
     panels[1].set(title="Accuracy", xlabel="epoch", ylabel="fraction correct")
-    for axes in panels:
-        axes.grid(alpha=0.3)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+    if log:
+        panels[0].set_yscale("log")
+        panels[0].yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        panels[0].yaxis.set_major_formatter("{x:g}")
+        panels[0].yaxis.set_minor_formatter("")
+    for axes, metric in zip(panels, ("loss", "accuracy"), strict=True):
+        _draw_baselines(axes, (baselines or {}).get(metric, {}))
+    if marks:
+        _mark_best_and_gap(panels, next(iter(histories.values())))
     if len(histories) < 3:
         panels[1].legend(fontsize=9)
     else:  # it would cover the lines
         lines = panels[1].get_legend_handles_labels()
         figure.legend(*lines, loc="outside lower center", ncols=4, fontsize=9)
+    figure.suptitle(plain(title))
+    return figure
+
+
+def fits(
+    histories: Mapping[str, pandas.DataFrame],
+    *,
+    title: str,
+    baselines: Mapping[str, float] | None = None,
+    top: float | None = None,
+) -> Figure:
+    """Draw the losses of several runs, a panel each, on shared axes. Used in lesson 07.
+
+    Args:
+        histories: {name: frame}, columns as `History.frame()` has them.
+        title: of the figure.
+        baselines: {name: loss}, drawn as grey lines.
+        top: where the upright axis ends; None shows all values.
+    """
+    size = (min(13, 3.6 * len(histories)), 3.8)
+    figure, panels = panel_axes(len(histories), *size, sharex=True, sharey=True)
+    for axes, (name, frame) in zip(panels, histories.items(), strict=True):
+        _draw_run(axes, frame, "loss", 0)
+        _draw_baselines(axes, baselines or {})
+        axes.set(title=plain(name), xlabel="epoch")
+    panels[0].set(ylabel="cross-entropy per image", ylim=(0, top))
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=10)
     figure.suptitle(plain(title))
     return figure
 
@@ -212,35 +255,102 @@ def data_efficiency(
     return figure
 
 
-def reliability(calibration: "Calibration", *, title: str) -> Figure:
+def reliability(calibration: "Calibration", *, title: str, lowest: float = 0.0) -> Figure:
     """Draw accuracy against confidence, and the images in each bin. Used in lesson 07.
+
+    The upright bars are the 95% intervals (Wilson) of the bins' accuracies.
 
     Args:
         calibration: what `evaluation.calibration` returned.
         title: of the figure; the expected calibration error is written beneath it.
+        lowest: the lowest possible confidence, 1 / K for K classes, where the axis starts.
     """
     figure = Figure(figsize=(5.2, 5.4), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     middles = (calibration.edges[:-1] + calibration.edges[1:]) / 2
     width = np.diff(calibration.edges) * 0.92
-    upper.bar(
-        middles,
-        np.nan_to_num(calibration.accuracy),
-        width,
-        color=MEASURED,
-        alpha=0.35,
-        label="accuracy",
-    )
+    heights = np.nan_to_num(calibration.accuracy)
+    upper.bar(middles, heights, width, color=MEASURED, alpha=0.35, label="accuracy")
     upper.plot([0, 1], [0, 1], ls="--", color=BASELINE, label="perfectly calibrated")
     filled = calibration.counts > 0
-    points = calibration.confidence[filled], calibration.accuracy[filled]
-    upper.plot(*points, "o-", color=MEASURED, label="mean confidence of a bin")
+    counts, accuracy = calibration.counts[filled], calibration.accuracy[filled]
+    ends = [interval(round(a * n), int(n)) for a, n in zip(accuracy, counts, strict=True)]
+    upper.vlines(calibration.confidence[filled], *zip(*ends, strict=True), color=MEASURED, lw=2)
+    upper.plot(
+        calibration.confidence[filled], accuracy, "o", color=MEASURED, label="at mean confidence"
+    )
     lower.bar(middles, calibration.counts, width, color=MEASURED, hatch="..", edgecolor="white")
     upper.set(
         title=f"{plain(title)}\nexpected calibration error {calibration.error:.3f}",
-        ylabel="accuracy (fraction correct)",
+        ylabel="accuracy (fraction correct), line: 95% interval",
         ylim=(0, 1.02),
     )
-    lower.set(xlabel="confidence: the highest probability", ylabel="images", xlim=(0, 1))
-    upper.legend(fontsize=8, loc="upper left")
+    lower.set(xlabel="confidence: the highest probability", ylabel="images", xlim=(lowest, 1.01))
+    upper.legend(fontsize=8, loc="lower right")
     return figure
+
+
+def intervals(
+    ends: np.ndarray, truth: float, *, title: str, estimates: Sequence[float] | None = None
+) -> Figure:
+    """Draw intervals side by side, those that miss the true value in red. Used in lesson 07.
+
+    Args:
+        ends: (N, 2), the ends of each interval.
+        truth: the true accuracy.
+        title: of the figure.
+        estimates: (N,), the measured accuracies, drawn as points.
+    """
+    figure, axes = single_axes(10, 3.6)
+    ends = np.asarray(ends, float)
+    numbers = np.arange(1, len(ends) + 1)
+    missed = (ends[:, 0] > truth) | (ends[:, 1] < truth)
+    axes.axhline(truth, color=BASELINE, ls="-.", label=f"true accuracy {truth:g}")
+    looks = (
+        (~missed, {"color": MEASURED, "lw": 1.5}, ".", "contains it"),
+        (missed, {"color": MISTAKE, "lw": 3}, "x", "misses it"),
+    )
+    for chosen, look, marker, words in looks:
+        name = f"{words}: {chosen.sum()}"
+        axes.vlines(numbers[chosen], ends[chosen, 0], ends[chosen, 1], label=name, **look)
+        if estimates is not None:
+            points = np.asarray(estimates)[chosen]
+            axes.plot(numbers[chosen], points, marker, color=look["color"], ms=6)
+    axes.set(title=plain(title), xlabel="interval number", ylabel="accuracy (fraction correct)")
+    figure.legend(loc="outside lower center", ncols=3, fontsize=10)
+    return figure
+
+
+def _draw_run(axes: Axes, frame: pandas.DataFrame, metric: str, index: int, name: str = "") -> None:
+    """Draw one metric of a run: training dashed with squares, validation solid with circles."""
+    colour = series_style(index).colour
+    look = {"color": colour, "markersize": 3.5}
+    look["markerfacecolor"] = "white" if index % 2 else colour  # runs also differ without colour
+    for split, line, marker in (("train", "--", "s"), ("val", "-", "o")):
+        label = f"{name}{'training' if split == 'train' else 'validation'}"
+        look |= {"ls": line, "marker": marker, "label": label}
+        axes.plot(frame["epoch"], frame[f"{split}_{metric}"], **look)
+    axes.grid(alpha=0.3)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _draw_baselines(axes: Axes, values: Mapping[str, float]) -> None:
+    """Draw grey lines with their names on them, at the left edge."""
+    for name, value in values.items():
+        axes.axhline(value, color=BASELINE, ls="-.", lw=1)
+        look = {"color": BASELINE, "fontsize": 9, "ha": "left", "va": "bottom"}
+        axes.text(0.01, value, plain(name), transform=axes.get_yaxis_transform(), **look)
+
+
+def _mark_best_and_gap(panels: Sequence[Axes], frame: pandas.DataFrame) -> None:
+    """Mark the best epoch in both panels, and the gap between the last two losses."""
+    order = frame.sort_values(["val_accuracy", "val_loss"], ascending=[False, True])
+    best, last = int(order["epoch"].iloc[0]), frame.iloc[-1]
+    for axes in panels:
+        axes.axvline(best, color=HIGHLIGHT, ls=":", lw=2, label=f"best epoch: {best}", zorder=0)
+    ends = sorted((last["train_loss"], last["val_loss"]))
+    edge = last["epoch"] + 0.04 * len(frame)
+    panels[0].vlines(edge, *ends, color=HIGHLIGHT, lw=3)
+    words = f" gap {last['val_loss'] - last['train_loss']:.3f}"
+    panels[0].text(edge, ends[1], words, rotation=90, va="top", ha="left", fontsize=9)
+    panels[0].set_xlim(right=edge + 0.08 * len(frame))
