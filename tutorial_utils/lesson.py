@@ -31,6 +31,8 @@ RANGES = {
     "batch_size": (1, 1024),
     "augmentations": (1, 64),
     "seed": (0, 2**32 - 1),
+    "seeds": (2, 1000),
+    "jobs": (1, 64),
     "val_percent": (1, 98),
     "test_percent": (1, 98),
     "distance": (0, 32),

@@ -34,6 +34,21 @@ def test_write_repeats_itself_and_another_seed_writes_another_set(tmp_path):
     assert not first & other
 
 
+def test_two_processes_write_the_same_files_as_one(tmp_path):
+    done = []
+    wanted = {"train": {}, "val": {"ants": 21, "bees": 2}}  # more than one portion of work
+    one = synthetic.write(tmp_path / "one", **wanted)
+    two = synthetic.write(tmp_path / "two", jobs=2, progress=lambda *n: done.append(n), **wanted)
+    first, second = (
+        {file.relative_to(root): file.read_bytes() for file in root.rglob("*.jpg")}
+        for root in (one, two)
+    )
+    assert len(first) == 23 and first == second
+    assert done == [(number, 23) for number in range(1, 24)]
+    with pytest.raises(ValueError, match="jobs is 0; give 1 or more"):
+        synthetic.write(tmp_path / "none", jobs=0, **SMALL)
+
+
 @pytest.mark.parametrize(
     ("val", "seed", "message"),
     [

@@ -1,6 +1,8 @@
 """A whole set of synthetic images on disk, and the seed behind each of its files."""
 
+import multiprocessing
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from tutorial_utils.synthetic.images import CLASSES, jpeg_bytes, make_generator
@@ -14,33 +16,43 @@ def write(
     train: dict[str, int] | None = None,
     val: dict[str, int] | None = None,
     seed: int = 0,
+    jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Write a whole set, laid out as torchvision's `ImageFolder` reads it.
+    """Write a whole set, laid out as torchvision's `ImageFolder` reads it. Used in lesson 13.
+
+    In a script, call this with more than one job under `if __name__ == "__main__":`, because the
+    new processes import the script.
 
     Args:
         folder: receives `train/ants`, `train/bees`, `val/ants` and `val/bees`.
         train: images of each class; None for 123 ants and 121 bees, as in the photographs.
         val: the same for validation; None for 70 ants and 83 bees.
         seed: another seed draws another set, without an image in common.
+        jobs: number of processes. The files are the same with any number.
         progress: called after each image with the number done and the number in all.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: if a label is unknown or a count or the seed is negative.
+        ValueError: if a label is unknown, a count or the seed is negative, or there is no job.
     """
+    if jobs < 1:
+        raise ValueError(f"jobs is {jobs}; give 1 or more.")
     counts = {
         "train": {"ants": 123, "bees": 121} if train is None else train,
         "val": {"ants": 70, "bees": 83} if val is None else val,
     }
-    jobs = list(_plan(Path(folder), counts, seed))
-    for done, (path, label, number) in enumerate(jobs, start=1):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(jpeg_bytes(label, seed=number))
-        if progress:
-            progress(done, len(jobs))
+    plan = list(_plan(Path(folder), counts, seed))
+    for path in dict.fromkeys(path.parent for path, _, _ in plan):
+        path.mkdir(parents=True, exist_ok=True)
+    if jobs == 1:
+        _count(map(_write_image, plan), len(plan), progress)
+    else:
+        context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+        with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+            _count(pool.map(_write_image, plan, chunksize=20), len(plan), progress)
     return Path(folder)
 
 
@@ -62,6 +74,21 @@ def origin(path: str | Path) -> tuple[str, int]:
             f"val/bees/bee_0007.jpg. Give a path from data.load('synthetic')"
         )
     return label, split * SEED_STEP + int(number)
+
+
+def _write_image(image: tuple[Path, str, int]) -> None:
+    """Write one image of a plan."""
+    path, label, number = image
+    path.write_bytes(jpeg_bytes(label, seed=number))
+
+
+def _count(
+    written: Iterator[None], total: int, progress: Callable[[int, int], None] | None
+) -> None:
+    """Wait for every image, and report how many are done."""
+    for done, _ in enumerate(written, start=1):
+        if progress:
+            progress(done, total)
 
 
 def _plan(
