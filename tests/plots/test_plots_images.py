@@ -72,6 +72,28 @@ def test_overlay_has_an_image_and_its_heat_in_each_column_and_a_colour_bar():
         np.testing.assert_allclose(axes.images[1].get_array(), heat)
 
 
+def test_overlays_stand_below_their_images_also_in_the_second_row():
+    maps = torch.rand(5, 12, 16)
+    figure = plots.heat_overlay(images(5), maps, list("abcde"), title="Five", columns=3)
+    panels = figure.axes[:-1]
+    assert [axes.get_title() for axes in panels] == [*"abc", "", "", "", *"de", "", "", "", ""]
+    assert [len(axes.images) for axes in panels] == [1, 1, 1, 2, 2, 2, 1, 1, 0, 2, 2, 0]
+    below = [axes.images[1].get_array() for axes in [*panels[3:6], *panels[9:11]]]
+    for heat, drawn in zip(maps, below, strict=True):
+        np.testing.assert_allclose(drawn, heat / heat.max())
+
+
+@pytest.mark.parametrize(("lowest", "clear"), [(0.0, 0.0), (-1.0, 0.5)])
+def test_no_heat_is_transparent_and_the_highest_is_not(lowest, clear):
+    maps = torch.zeros(1, 12, 16)
+    maps[0, 0, 0], maps[0, 0, 1] = 1.0, lowest
+    figure = plots.heat_overlay(images(1), maps, ["a"], title="t")
+    opacity = figure.axes[1].images[1].get_cmap()(np.linspace(0, 1, 257))[:, 3]
+    assert opacity[int(256 * clear)] == pytest.approx(0, abs=0.01)
+    assert opacity[-1] == opacity.max() == style.HEAT_OPACITY
+    assert opacity[0] == (0 if lowest == 0 else style.HEAT_OPACITY)
+
+
 @pytest.mark.parametrize(
     ("label", "tops", "most", "bar"),
     [
@@ -95,6 +117,10 @@ def test_heat_below_zero_has_colours_on_both_sides_and_no_heat_is_drawn_too():
     image = plots.heat_overlay(images(1), maps, ["a"], title="t", label="l").axes[1].images[1]
     assert (image.norm.vmin, image.norm.vmax) == (-2.0, 2.0)
     assert image.get_cmap().name == "PuOr_r"
+    maps = torch.cat([maps, 3 * maps.abs()])
+    figure = plots.heat_overlay(images(2), maps, ["a", "b"], title="t")
+    assert [figure.axes[i].images[1].get_array()[0, 0] for i in (2, 3)] == [-1, 1], "own scales"
+    assert figure.axes[-1].get_ylabel() == "share of the map's\nlargest change"
     figure = plots.heat_overlay(images(1), torch.zeros(1, 12, 16), ["a"], title="t")
     assert np.isfinite(figure.axes[1].images[1].get_array()).all()
 
@@ -106,6 +132,7 @@ def test_outlines_are_drawn_around_masks_of_the_same_size():
     figure = plots.heat_overlay(images(2), maps, ["a", "b"], title="t", outlines=mask)
     outlined, empty = figure.axes[2:4]
     (line,) = outlined.collections
+    assert line.get_linewidth() < 0.8, "a thick line hides the heat"
     assert line.get_paths()[0].get_extents().bounds == (3.5, 3.5, 4, 4)
     assert not empty.collections
     with pytest.raises(ValueError, match=r"shape of the maps, \(2, 12, 16\), not \(1, 12, 16\)"):
@@ -136,6 +163,18 @@ def test_rows_sets_the_first_image_of_each_row_apart():
     assert shown == ["query\nq", "most alike\nx", "y", "r", "z", "w"]
     assert len(figure.axes) == 2 * 4  # the gap is a column of its own
     assert len(plots.image_rows([images(1)], [["a"]], title="t").axes) == 1
+
+
+def test_rows_frame_what_is_marked_and_write_the_word():
+    marked = [[False, True], [False, False]]
+    figure = plots.image_rows([images(2)] * 2, [["a", "b"]] * 2, title="t", marked=marked, mark="x")
+    shown = [axes for axes in figure.axes if axes.images]
+    assert [[text.get_text() for text in axes.texts] for axes in shown] == [[], ["x"], [], []]
+    assert [len(axes.patches) for axes in shown] == [0, 1, 0, 0]
+    with pytest.raises(ValueError, match=r"\[2, 2\] captions, \[2, 1\] of them marked or not"):
+        plots.image_rows(
+            [images(2)] * 2, [["a", "b"]] * 2, title="t", marked=[[True, False], [True]]
+        )
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
@@ -20,7 +21,9 @@ from torch import Tensor
 from tutorial_utils._support.presets import Preset
 from tutorial_utils.plots.style import HEAT_OPACITY, LUMINANCE, MISTAKE, plain
 
-OWN_SCALE = "share of the map's\nhighest heat"  # label of the colour bar without a shared scale
+OWN_SCALE = "share of the map's\n"  # the colour bar's label without a shared scale, and then
+OWN_TOPS = ("highest heat", "largest change")  # the second if some of the heat is below zero
+FULL_FROM = 1.6  # heat is as opaque as it gets from 1 / 1.6 of the highest value
 THUMBNAIL = 320  # pixels of the longer side
 
 
@@ -100,7 +103,7 @@ def contact_sheet(
         if captions is not None:
             axes.set_title(plain(captions[i]), fontsize=9)
         if wrong is not None and wrong[i]:
-            _mark_wrong(axes, *sides[i])
+            _mark(axes, *sides[i])
     if title:
         figure.suptitle(plain(title))
     return figure
@@ -114,9 +117,12 @@ def heat_overlay(
     title: str,
     label: str | None = None,
     outlines: Tensor | np.ndarray | None = None,
-    inches: float = 1.45,
+    columns: int = 3,
+    inches: float = 2.0,
 ) -> Figure:
-    """Draw images in a row, and below each the heat over its grey copy. Used in lesson 11.
+    """Draw rows of images, and below each its heat over its grey copy. Used in lesson 11.
+
+    Low heat is transparent, so that what lies below can be seen.
 
     Args:
         images: N arrays (H, W, 3) of float in [0, 1], e.g. from `plots.denormalise`.
@@ -124,8 +130,9 @@ def heat_overlay(
         captions: one for each image.
         title: of the figure.
         label: of the colour bar, with the unit; all maps share one scale then. None: every map
-            has a scale of its own, from 0 to its highest value.
-        outlines: (N, H, W) bool, drawn as a line around what is True, e.g. the insect.
+            has a scale of its own, up to its highest value, or to its largest one without sign.
+        outlines: (N, H, W) bool, drawn as a thin line around what is True, e.g. the insect.
+        columns: how many images side by side.
         inches: width of an image.
 
     Raises:
@@ -133,26 +140,31 @@ def heat_overlay(
     """
     values = np.asarray(maps, dtype=float)
     _check_overlay(images, values, captions, outlines)
+    signed = bool(values.min() < 0)
     if label is None:
-        tops = values.max(axis=(1, 2), keepdims=True)
+        tops = np.abs(values).max(axis=(1, 2), keepdims=True)
         values = values / np.where(tops > 0, tops, 1.0)
-    signed = values.min() < 0
+        label = OWN_SCALE + OWN_TOPS[signed]
     most = float(np.abs(values).max()) or 1.0
-    scale = {"cmap": "PuOr_r" if signed else "viridis", "norm": Normalize(-most * signed, most)}
-    figure = Figure(figsize=(inches * len(images) + 0.8, 2 * inches + 0.75), layout="constrained")
-    grid = figure.subplots(2, len(images), squeeze=False)
-    for i, (upper, lower) in enumerate(grid.T):
-        upper.imshow(images[i])
-        upper.set_title(plain(captions[i]), fontsize=9)
-        lower.imshow(images[i] @ LUMINANCE, cmap="gray", vmin=0, vmax=1)
-        lower.imshow(values[i], alpha=HEAT_OPACITY, **scale)
+    scale = {"cmap": _fading(signed=signed), "norm": Normalize(-most * signed, most)}
+    columns = min(columns, len(images))
+    rows = -(-len(images) // columns)
+    size = (inches * columns + 0.9, rows * (2 * inches + 0.25) + 0.4)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(2 * rows, columns, squeeze=False)
+    upper, lower = (list(grid[start::2].flat) for start in (0, 1))
+    for i, image in enumerate(images):
+        upper[i].imshow(image)
+        upper[i].set_title(plain(captions[i]), fontsize=9)
+        lower[i].imshow(image @ LUMINANCE, cmap="gray", vmin=0, vmax=1)
+        lower[i].imshow(values[i], **scale)
         if outlines is not None and np.asarray(outlines[i]).any():
             edge = np.asarray(outlines[i], dtype=float)
-            lower.contour(edge, levels=[0.5], colors="white", linewidths=0.9)
+            lower[i].contour(edge, levels=[0.5], colors="white", linewidths=0.6)
     for axes in grid.flat:
         axes.set_axis_off()
-    bar = figure.colorbar(ScalarMappable(**scale), ax=grid[1, :].tolist(), pad=0.01, aspect=12)
-    bar.set_label(plain(label or OWN_SCALE), fontsize=9)
+    bar = figure.colorbar(ScalarMappable(**scale), ax=grid.ravel().tolist(), pad=0.01, aspect=30)
+    bar.set_label(plain(label), fontsize=9)
     bar.ax.tick_params(labelsize=9)
     figure.suptitle(plain(title))
     return figure
@@ -164,6 +176,8 @@ def image_rows(
     *,
     title: str,
     heads: Sequence[str] = (),
+    marked: Sequence[Sequence[bool]] | None = None,
+    mark: str = "wrong",
     inches: float = 1.35,
 ) -> Figure:
     """Draw rows of images, e.g. a query, a gap and its neighbours. Used in lesson 11.
@@ -173,16 +187,20 @@ def image_rows(
         captions: one for each image, in the same rows.
         title: of the figure.
         heads: headings of the first column and of the others; empty for none.
+        marked: for each image whether it gets a frame and a word; in the same rows.
+        mark: that word.
         inches: width of an image.
 
     Raises:
         ValueError: if there are no rows, or rows or captions differ in length.
     """
     lengths, captioned = [len(group) for group in groups], [len(row) for row in captions]
-    if not lengths or 0 in lengths or len(set(lengths)) > 1 or captioned != lengths:
+    flags = lengths if marked is None else [len(row) for row in marked]
+    if not lengths or 0 in lengths or len(set(lengths)) > 1 or not lengths == captioned == flags:
         raise ValueError(
             f"image_rows needs rows of equal length with a caption for each image, got rows of "
             f"{lengths} images and {captioned} captions"
+            + ("" if marked is None else f", {flags} of them marked or not")
         )
     count = lengths[0]
     size = (inches * (count + 0.2), 1.2 * inches * len(groups) + 0.6)
@@ -197,6 +215,8 @@ def image_rows(
             axes.imshow(image)
             head = f"{heads[j]}\n" if heads and i == 0 and j < 2 else ""
             axes.set_title(plain(f"{head}{captions[i][j]}"), fontsize=9)
+            if marked is not None and marked[i][j]:
+                _mark(axes, *_sides(image), word=mark)
     figure.suptitle(plain(title))
     return figure
 
@@ -206,11 +226,20 @@ def _sides(image: Image.Image | np.ndarray) -> tuple[int, int]:
     return image.size if isinstance(image, Image.Image) else image.shape[1::-1]
 
 
-def _mark_wrong(axes: Axes, width: int, height: int) -> None:
+def _fading(*, signed: bool) -> ListedColormap:
+    """Return the colours of heat: from transparent to opaque, with the distance from zero."""
+    name = "PuOr_r" if signed else "viridis"
+    steps = np.linspace(-1 if signed else 0, 1, 256)
+    colours = colormaps[name](np.linspace(0, 1, 256))  # (256, 4)
+    colours[:, 3] = HEAT_OPACITY * np.minimum(1, FULL_FROM * np.abs(steps))
+    return ListedColormap(colours, name=name)
+
+
+def _mark(axes: Axes, width: int, height: int, *, word: str = "wrong") -> None:
     axes.add_patch(Rectangle((0, 0), width, height, fill=False, ec=MISTAKE, lw=5))
     badge = {"fc": MISTAKE, "ec": "none", "pad": 2}
     write = {"color": "white", "fontsize": 9, "fontweight": "bold", "va": "bottom", "bbox": badge}
-    axes.text(0.04 * width, 0.96 * height, "wrong", **write)
+    axes.text(0.04 * width, 0.96 * height, plain(word), **write)
 
 
 def _check_overlay(
