@@ -77,7 +77,7 @@ def filter_changes(
         axes.set_title(plain(name), fontsize=10)
     for axes, name, values in zip(grid[1, 1:], after, others, strict=True):
         change = (0.5 + (values - before) / (2 * scale)).clamp(0, 1).movedim(1, -1)
-        axes.imshow(_montage(change.numpy(), columns), interpolation="nearest")
+        axes.imshow(_montage(change.numpy(), columns, to_rgb(HIGHLIGHT)), interpolation="nearest")
         axes.set_title(f"{plain(name)}: change", fontsize=10)
     figure.suptitle(plain(title))
     return figure
@@ -229,10 +229,12 @@ def _draw_numbers(
     axes.text(left + values.shape[1] / 2, top - 0.15, words, ha="center", fontsize=10)
 
 
-def _montage(tiles: np.ndarray, columns: int) -> np.ndarray:
-    """Return tiles (C, k, k, 3) in one grid with white lines between them."""
+def _montage(
+    tiles: np.ndarray, columns: int, line: tuple[float, float, float] = (1, 1, 1)
+) -> np.ndarray:
+    """Return tiles (C, k, k, 3) in one grid with lines between them."""
     step = tiles.shape[1] + 1
-    sheet = np.ones((-(-len(tiles) // columns) * step - 1, columns * step - 1, 3))
+    sheet = np.full((-(-len(tiles) // columns) * step - 1, columns * step - 1, 3), line, float)
     for i, tile in enumerate(tiles):
         top, left = i // columns * step, i % columns * step
         sheet[top : top + step - 1, left : left + step - 1] = tile
