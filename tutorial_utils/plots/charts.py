@@ -87,7 +87,7 @@ def bars(
     marked: Sequence[str] = (),
     marked_label: str = "marked",
 ) -> Figure:
-    """Draw named numbers as horizontal bars, the first on top. Used in lessons 03 to 05 and 09.
+    """Draw named numbers as horizontal bars, the first on top. Used in lessons 03 to 05, 08 and 09.
 
     Args:
         values: {name: number}; or {panel: {name: number}}, panels side by side with the same

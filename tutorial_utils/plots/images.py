@@ -69,7 +69,7 @@ def contact_sheet(
     wrong: Sequence[bool] | None = None,
     same_scale: bool = False,
 ) -> Figure:
-    """Draw images in a grid, with captions. Used in lessons 00, 01, 05, 07, 09, 11, 12 and 14.
+    """Draw images in a grid, with captions. Used in lessons 00, 01, 05, 07 to 09, 11, 12 and 14.
 
     Args:
         images: PIL images, or arrays (H, W, 3) of float in [0, 1].
