@@ -131,6 +131,9 @@ def test_comparison_draws_accuracies_and_intervals_in_their_rows():
     assert [label.get_text() for label in axes.get_yticklabels()] == ["here", "post", "always bees"]
     assert [text.get_text() for text in axes.texts] == ["0.900", "0.910", "0.540"]
     assert baseline.get_marker() == "s" and baseline.get_color() == post.get_color() == plots.GREY
+    assert axes.get_xlabel() == "validation accuracy (fraction correct), bar: 95% interval"
+    named = plots.comparison(rows, title="t", label="recall").axes[0]
+    assert named.get_xlabel() == "recall, bar: 95% interval"
 
 
 def point(name: str, images: int, accuracy: float, **more) -> dict:

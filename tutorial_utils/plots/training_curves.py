@@ -119,13 +119,16 @@ def confusion(matrix: np.ndarray, classes: Sequence[str], *, title: str) -> Figu
     return figure
 
 
-def comparison(rows: Sequence[Mapping], *, title: str) -> Figure:
+def comparison(
+    rows: Sequence[Mapping], *, title: str, label: str = "validation accuracy (fraction correct)"
+) -> Figure:
     """Draw accuracies with their intervals, one row each. Used in lessons 00, 08 and 12.
 
     Args:
         rows: dicts with `name`, `accuracy`, and `low` and `high` where there is an interval.
             `published=True` marks figures that were not measured here, `baseline=True` baselines.
         title: of the figure.
+        label: of the horizontal axis.
     """
     figure, axes = single_axes(8, 0.8 + 0.42 * len(rows))
     for y, row in enumerate(rows):
@@ -139,7 +142,7 @@ def comparison(rows: Sequence[Mapping], *, title: str) -> Figure:
         above = {"textcoords": "offset points", "ha": "center", "fontsize": 9}
         axes.annotate(f"{accuracy:.3f}", (accuracy, y), (0, 6), **above)
     axes.set_yticks(range(len(rows)), [plain(row["name"]) for row in rows])
-    axes.set(title=plain(title), xlabel="validation accuracy (fraction correct), bar: 95% interval")
+    axes.set(title=plain(title), xlabel=f"{plain(label)}, bar: 95% interval")
     axes.set_ylim(len(rows) - 0.4, -0.8)
     axes.grid(axis="x", alpha=0.3)
     return figure
