@@ -8,7 +8,61 @@ import torch
 from assertions import assert_verdict
 from sklearn.metrics import confusion_matrix
 
-from tutorial_utils.checks.lesson07 import count_pairs, images_needed, when_said
+from tutorial_utils.checks.lesson07 import (
+    count_pairs,
+    images_needed,
+    precision_of,
+    read_curves,
+)
+from tutorial_utils.evaluation import interval
+from tutorial_utils.history import Epoch, History, Score
+
+# read_curves
+
+
+def run(train, val):
+    """Return a history with these losses."""
+    pairs = enumerate(zip(train, val, strict=True), 1)
+    return History([Epoch(i, Score(t, 5, 10), Score(v, 5, 10), 0.0) for i, (t, v) in pairs])
+
+
+RUNS = {
+    "a": run([0.72, 0.71], [0.75, 0.74]),
+    "b": run([26.3, 0.2], [9.0, 8.4]),
+    "c": run([1.2, 0.1], [2.3, 0.96]),
+    "d": run([0.6, 0.1], [0.5, 0.2]),
+}
+
+
+def verdict_on(answer, order="bdac"):
+    panels = dict(zip(["I", "II", "III", "IV"], (RUNS[letter] for letter in order), strict=True))
+    return read_curves(answer, order, panels, 0.693)
+
+
+@pytest.mark.parametrize("answer", ["bdac", "B, D, A, C", ["b", "d", "a", "c"], "b d a c"])
+def test_four_curves_read(answer):
+    assert_verdict(verdict_on(answer), "correct", "^correct: first whether the training loss")
+
+
+def test_curves_not_yet_read():
+    assert_verdict(verdict_on(...), "open", "not answered yet")
+    assert_verdict(verdict_on({"I": "b", "II": "d", "III": "a", "IV": "c"}), "correct")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("adbc", r"I is not a\): its training loss goes from 26.300 to 0.200.*hardly moves"),
+        ("dbac", r"II is not b\): its highest training loss is 0.6, and log K is 0.693"),
+        ("bcad", r"II is not c\): its validation loss goes from 0.500 to 0.200.*by heart"),
+        ("bda", "expected four letters.*such as"),
+        ("bdaa", "each of a, b, c and d once"),
+        (4, "expected four letters"),
+    ],
+)
+def test_slips_of_reading_curves(answer, text):
+    assert_verdict(verdict_on(answer), "wrong", text)
+
 
 # count_pairs
 
@@ -65,7 +119,7 @@ def test_slips_of_the_confusion_matrix(answer, text):
     assert_verdict(count_pairs(answer), "wrong", text)
 
 
-# when_said
+# precision_of
 
 
 @pytest.mark.parametrize(
@@ -77,7 +131,7 @@ def test_slips_of_the_confusion_matrix(answer, text):
     ],
 )
 def test_precision(answer):
-    assert_verdict(when_said(answer), "correct", "^correct: the diagonal")
+    assert_verdict(precision_of(answer), "correct", "^correct: the diagonal")
 
 
 @pytest.mark.parametrize(
@@ -95,10 +149,25 @@ def test_precision(answer):
     ],
 )
 def test_slips_of_precision(answer, text):
-    assert_verdict(when_said(answer), "wrong", text)
+    assert_verdict(precision_of(answer), "wrong", text)
 
 
 # images_needed
+
+
+def by_wilson(images, width, wanted):
+    """Find the accuracy with this width, then the images, with `evaluation.interval`."""
+
+    def width_of(correct, total):
+        low, high = interval(correct, total)
+        return high - low
+
+    half = images // 2
+    correct = min(range(half, images), key=lambda k: abs(width_of(k, images) - width))
+    share, total = correct / images, images
+    while width_of(round(share * total), total) > wanted:
+        total += 20
+    return total
 
 
 @pytest.mark.parametrize(
@@ -107,6 +176,10 @@ def test_slips_of_precision(answer, text):
         lambda n, width, wanted: n * (width / wanted) ** 2,
         lambda n, width, wanted: math.ceil(n * (width / wanted) ** 2),
         lambda n, width, wanted: round(n * width**2 / wanted**2),
+        by_wilson,
+        lambda n, width, wanted: (
+            {153: 1332}.get(n, 9) if wanted == 0.03 else by_wilson(n, width, wanted)
+        ),
     ],
 )
 def test_images_for_a_narrower_interval(answer):

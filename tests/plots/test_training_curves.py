@@ -61,15 +61,19 @@ def test_curves_mark_the_best_epoch_the_gap_and_baselines():
 
 def test_fits_have_a_panel_each_on_shared_axes():
     frames = {"slow": history(3), "long": history(5)}
-    figure = plots.fits(frames, title="t", baselines={"log 2": 0.693}, top=2)
+    figure = plots.fits(frames, title="t", baselines={"log 2": 0.693})
     for axes, (name, frame) in zip(figure.axes, frames.items(), strict=True):
         assert axes.get_title() == name
         training, validation, baseline = axes.lines
         assert training.get_ydata().tolist() == frame["train_loss"].tolist()
         assert validation.get_ydata().tolist() == frame["val_loss"].tolist()
         assert baseline.get_ydata() == [0.693, 0.693]
-        assert axes.get_ylim() == (0, 2)
+        assert axes.get_ylim()[0] == 0 and axes.get_yscale() == "linear"
     assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
+    marked = plots.fits(frames, title="t", marks=True).axes
+    assert [axes.texts[-1].get_text() for axes in marked] == ["gap -0.100"] * 2
+    logarithmic = plots.fits(frames, title="t", log=True)
+    assert {axes.get_yscale() for axes in logarithmic.axes} == {"log"}
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["training", "validation"]
 
 

@@ -33,7 +33,7 @@ def curves(
     marks: bool = False,
     log: bool = False,
 ) -> Figure:
-    """Draw loss and accuracy over the epochs, of one run or several. Used in lessons 07 and 08.
+    """Draw loss and accuracy over the epochs, of one run or several. Used in lesson 07.
 
     Args:
         histories: {name: frame}, columns as `History.frame()` has them.
@@ -50,10 +50,7 @@ def curves(
     panels[0].set(title="Loss", xlabel="epoch", ylabel="cross-entropy per image")
     panels[1].set(title="Accuracy", xlabel="epoch", ylabel="fraction correct")
     if log:
-        panels[0].set_yscale("log")
-        panels[0].yaxis.set_major_locator(LogLocator(subs=(1, 3)))
-        panels[0].yaxis.set_major_formatter("{x:g}")
-        panels[0].yaxis.set_minor_formatter("")
+        _use_log_axis(panels[0])
     for axes, metric in zip(panels, ("loss", "accuracy"), strict=True):
         _draw_baselines(axes, (baselines or {}).get(metric, {}))
     if marks:
@@ -72,7 +69,8 @@ def fits(
     *,
     title: str,
     baselines: Mapping[str, float] | None = None,
-    top: float | None = None,
+    marks: bool = False,
+    log: bool = False,
 ) -> Figure:
     """Draw the losses of several runs, a panel each, on shared axes. Used in lesson 07.
 
@@ -80,7 +78,8 @@ def fits(
         histories: {name: frame}, columns as `History.frame()` has them.
         title: of the figure.
         baselines: {name: loss}, drawn as grey lines.
-        top: where the upright axis ends; None shows all values.
+        marks: whether to mark the gap between each run's last two losses.
+        log: use logarithmic upright axes.
     """
     size = (min(13, 3.6 * len(histories)), 3.8)
     figure, panels = panel_axes(len(histories), *size, sharex=True, sharey=True)
@@ -88,7 +87,13 @@ def fits(
         _draw_run(axes, frame, "loss", 0)
         _draw_baselines(axes, baselines or {})
         axes.set(title=plain(name), xlabel="epoch")
-    panels[0].set(ylabel="cross-entropy per image", ylim=(0, top))
+        if marks:
+            _mark_gap(axes, frame)
+    panels[0].set_ylabel("cross-entropy per image")
+    if log:
+        _use_log_axis(panels[0])
+    else:
+        panels[0].set_ylim(bottom=0)
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=10)
     figure.suptitle(plain(title))
@@ -337,23 +342,38 @@ def _draw_run(axes: Axes, frame: pandas.DataFrame, metric: str, index: int, name
     axes.xaxis.get_major_locator().set_params(integer=True)
 
 
+def _use_log_axis(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
+
+
 def _draw_baselines(axes: Axes, values: Mapping[str, float]) -> None:
-    """Draw grey lines with their names on them, at the left edge."""
+    """Draw grey lines with their names on them, at the right edge."""
     for name, value in values.items():
         axes.axhline(value, color=BASELINE, ls="-.", lw=1)
-        look = {"color": BASELINE, "fontsize": 9, "ha": "left", "va": "bottom"}
-        axes.text(0.01, value, plain(name), transform=axes.get_yaxis_transform(), **look)
+        look = {"color": BASELINE, "fontsize": 9, "ha": "right", "va": "bottom"}
+        axes.text(0.99, value, plain(name), transform=axes.get_yaxis_transform(), **look)
 
 
 def _mark_best_and_gap(panels: Sequence[Axes], frame: pandas.DataFrame) -> None:
     """Mark the best epoch in both panels, and the gap between the last two losses."""
     order = frame.sort_values(["val_accuracy", "val_loss"], ascending=[False, True])
-    best, last = int(order["epoch"].iloc[0]), frame.iloc[-1]
+    best = int(order["epoch"].iloc[0])
     for axes in panels:
         axes.axvline(best, color=HIGHLIGHT, ls=":", lw=2, label=f"best epoch: {best}", zorder=0)
-    ends = sorted((last["train_loss"], last["val_loss"]))
-    edge = last["epoch"] + 0.04 * len(frame)
-    panels[0].vlines(edge, *ends, color=HIGHLIGHT, lw=3)
-    words = f" gap {last['val_loss'] - last['train_loss']:.3f}"
-    panels[0].text(edge, ends[1], words, rotation=90, va="top", ha="left", fontsize=9)
-    panels[0].set_xlim(right=edge + 0.08 * len(frame))
+    _mark_gap(panels[0], frame)
+
+
+def _mark_gap(axes: Axes, frame: pandas.DataFrame) -> None:
+    """Mark the gap between the last two losses by a bar beside them, with its number."""
+    last, span = frame.iloc[-1], len(frame)
+    edge = last["epoch"] + 0.04 * span
+    axes.vlines(edge, *sorted((last["train_loss"], last["val_loss"])), color=HIGHLIGHT, lw=3)
+    gap = last["val_loss"] - last["train_loss"]
+    words = {"rotation": 90, "ha": "left", "va": "bottom", "fontsize": 9}
+    axes.text(
+        edge + 0.02 * span, 0.03, f"gap {gap:.3f}", transform=axes.get_xaxis_transform(), **words
+    )
+    axes.set_xlim(right=edge + 0.1 * span)
