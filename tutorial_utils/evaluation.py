@@ -215,7 +215,7 @@ def mcnemar(first: Predictions, second: Predictions) -> Comparison:
     Only the images that one of them classifies correctly and the other does not count. If both
     networks were equally good, each of these would favour either of them like a coin toss.
 
-    Used in lessons 00, 01, 08 and 10.
+    Used in lessons 00, 01 and 07 to 11.
 
     Args:
         first: what `predict` returned for one network.

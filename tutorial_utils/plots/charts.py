@@ -133,7 +133,7 @@ def lines(
     xlabel: str,
     log: bool = False,
 ) -> Figure:
-    """Draw line charts side by side. Used in lessons 05 and 06.
+    """Draw line charts side by side. Used in lessons 05 to 07, 10 and 13.
 
     Args:
         panels: {label of the upright axis, with its unit: {series: values, or (x, values)}};
