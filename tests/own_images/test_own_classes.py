@@ -70,6 +70,7 @@ def test_the_lesson_runs_on_a_folder_of_five_classes(tmp_path):
     assert result["images"] == "own folder"
     assert set(result["recall"]) == set(CLASSES)
     assert result["val_accuracy"] > 0.4, "chance is 0.2"
+    assert result["interval"][0] < result["test_accuracy"] < result["interval"][1] + 1e-9
     assert result["left_out"] == 1
     assert result["leaks"] == 0
     assert result["model_bytes"] > 9_000_000

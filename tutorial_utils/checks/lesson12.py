@@ -1,4 +1,4 @@
-"""Checks of lesson 12's exercises: a baseline, leaking groups, a file read by hand."""
+"""Checks of lesson 12's exercises: doubtful images, half the images, leaks, a file by hand."""
 
 import json
 import struct
@@ -7,64 +7,107 @@ from typing import Any
 
 from tutorial_utils.checks.verdict import Slip, call, compare, exercise, expect, kind, number
 
-__all__ = ["least_to_beat", "leaking_groups", "tensors_in"]
+__all__ = ["half_of_the_images", "leaking_groups", "left_to_a_person", "tensors_in"]
 
 
 @exercise
-def least_to_beat(answer: Any) -> str:
-    """Check a function (train labels, val labels) -> accuracy of the most frequent class."""
-    cases = (
-        ([0, 0, 0, 1, 2], [0, 1, 1, 1, 2, 2, 0, 2]),
-        ([3, 1, 3, 0, 3, 1], [1, 1, 1, 3, 3, 0, 0]),
-        ([2, 2, 1], [0, 0, 1]),
-        ([0, 1, 1], [1, 1, 1]),
+def left_to_a_person(answer: Any, predictions: Any) -> str:
+    """Check two counts: images below a probability of 0.9, and the mistakes among the others.
+
+    Args:
+        answer: the two counts, a pair.
+        predictions: `evaluation.Predictions` of the validation images.
+    """
+    pair = "the images that go to a person, then the mistakes among the others"
+    good = isinstance(answer, list | tuple) and len(answer) == 2
+    expect(good, f"expected two counts, not {kind(answer)}", hint=pair)
+    unsure, mistakes = (number(value, hint=pair) for value in answer)
+    highest, wrong = predictions.probabilities.amax(dim=1), ~predictions.correct
+    doubtful = highest < 0.9
+    total, want = len(predictions), int(doubtful.sum())
+    slips = (
+        (total - want, "these are the images that the model keeps", "count those below 0.9"),
+        (want / total, "that is a fraction", "count images"),
+        (
+            int((predictions.logits.amax(dim=1) < 0.9).sum()),
+            "you compared logits with 0.9",
+            "take the probabilities, which lie between 0 and 1",
+        ),
+        (
+            int((predictions.probabilities < 0.9).sum()),
+            "you counted all classes of each image",
+            "take the highest probability of each image: amax(dim=1)",
+        ),
     )
-    for train, val in cases:
-        common = max(set(train), key=train.count)
-        want = val.count(common) / len(val)
-        given = call(answer, list(train), list(val), hint="two lists of whole numbers")
-        got = number(given, hint="return one number, a fraction")
-        compare(
-            got,
-            want,
-            _baseline_slips(train, val, common),
-            wrong=f"for the training labels {train} and the validation labels {val} you gave "
-            f"{got:.3f}, it is {want:.3f}",
-            hint="which class is the most frequent in training, and what fraction of val is it?",
-            tolerance=1e-6,
-        )
-    return f"checked on {len(cases)} sets; whatever you train has to beat this baseline"
+    hint = "the highest probability of each image is probabilities.amax(dim=1)"
+    wrong_count = f"{unsure:g} is not the number of images below 0.9"
+    compare(unsure, want, slips, wrong=wrong_count, hint=hint)
+    left = int((wrong & ~doubtful).sum())
+    slips = (
+        (int(wrong.sum()), "these are all mistakes", "leave out those that go to a person"),
+        (int((wrong & doubtful).sum()), "these mistakes go to a person", "count the others"),
+        (total - want - left, "these are classified correctly", "count the mistakes"),
+    )
+    hint = "combine both conditions with &, and ~ means not"
+    wrong_count = (
+        f"{mistakes:g} is not the number of mistakes among the other {total - want} images"
+    )
+    compare(mistakes, left, slips, wrong=wrong_count, hint=hint)
+    return (
+        f"a person looks at {want} of {total} images, and of {int(wrong.sum())} mistakes {left} "
+        f"remain; check on new images before you rely on 0.9"
+    )
 
 
-def _baseline_slips(train: list[int], val: list[int], common: int) -> Iterable[Slip]:
-    """Yield the slips of `least_to_beat`."""
-    unseen = "you took the most frequent class of the validation labels"
-    fair = "choose the class by the training labels alone"
-    yield max(val.count(label) for label in val) / len(val), unseen, fair
-    hits = val.count(common)
-    yield train.count(common) / len(train), "that is the fraction in training", "count in val"
-    yield hits / len(train), "you divided by the number of training images", "divide by len(val)"
-    yield hits, "that is a number of images", "an accuracy is a fraction of them"
-    yield 100 * hits / len(val), "that is a percentage", "an accuracy goes from 0 to 1"
-    equal = "that holds if every class has as many images"
-    yield 1 / len(set(train)), equal, "count the class that is guessed"
-    yield 1 - hits / len(val), "that is the fraction that is wrong", "count the correct ones"
-    yield common, "that is the class", "how often is it correct?"
+@exercise
+def half_of_the_images(answer: Any, half: Any, whole: Any) -> str:
+    """Check "a", "b" or "c" for the validation loss after training on half of the images.
+
+    Args:
+        answer: "a", more than 5% above that with all images; "b", within 5%; "c", below.
+        half: the pair of a head and its history, trained on half of the images.
+        whole: the same with all of them.
+    """
+    letter = answer.strip(" )").lower() if isinstance(answer, str) else answer
+    expect(letter in ("a", "b", "c"), "expected a letter", hint='give "a", "b" or "c"')
+    again = "half = train_head(..., best), which returns a head and its history"
+    pair = isinstance(half, tuple) and len(half) == 2 and hasattr(half[1], "last")
+    expect(pair, f"half is {kind(half)}", hint=again)
+    few, many = (history.last.train.total for _, history in (half, whole))
+    expect(few < many, f"half was trained on {few} images, which are all", hint="take every second")
+    near = abs(2 * few - many) <= 1
+    expect(near, f"half was trained on {few} of {many} images", hint="take every second one")
+    same = len(half[1].epochs) == len(whole[1].epochs) and half[1].last.epoch == whole[1].last.epoch
+    expect(same, "the numbers of epochs differ", hint="change nothing but the images")
+    less, more = (history.last.val.loss for _, history in (half, whole))
+    ratio = less / more if more else float("inf")
+    correct = "a" if ratio > 1.05 else "c" if ratio < 0.95 else "b"
+    losses = f"the last validation loss is {less:.3g} with {few} images and {more:.3g} with {many}"
+    expect(letter == correct, losses, hint="divide the first by the second, and compare with 1")
+    return {
+        "a": f"{losses}: twice as many images may help once more",
+        "b": f"{losses}: more images of the same kind would hardly help",
+        "c": f"{losses}: with so few images, chance can do that; try another seed",
+    }[correct]
 
 
 @exercise
 def leaking_groups(answer: Any) -> str:
-    """Check a function (groups, train, val) -> the groups with images on both sides."""
+    """Check a function (groups, parts) -> the groups with images in more than one part."""
     cases = (
-        ([(0, 4), (1, 2), (3, 7, 9), (5, 6), (8, 10, 11)], [0, 1, 2, 3, 8, 9, 10], [4, 5, 6, 7]),
-        ([(2, 5), (1, 3, 4)], [1, 2, 3], [4, 5]),
-        ([(0, 1), (2, 3), (4, 5)], [0, 1, 4], [2, 3]),
-        ([], [0, 1], [2]),
+        (
+            [(0, 5), (1, 2), (3, 10), (6, 11), (4, 7, 12), (8, 9), (13, 15), (14, 16, 17)],
+            [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9, 16], [10, 11, 12, 13, 14, 17]],
+        ),
+        ([(2, 5), (1, 3, 4), (0, 6, 7)], [[1, 2, 3, 4], [5, 0, 7], [6]]),
+        ([(0, 1), (2, 3), (4, 5), (6, 8)], [[0, 1, 4], [2, 3], [6]]),
+        ([(0, 2), (1, 3)], [[0], [1], [2, 3]]),
+        ([], [[0, 1], [2], [3]]),
     )
-    for groups, train, val in cases:
-        want = [g for g in groups if set(g) & set(train) and set(g) & set(val)]
-        hint = "groups is a list of tuples, train and val are lists of numbers"
-        got = _listed(call(answer, list(groups), list(train), list(val), hint=hint))
+    for groups, parts in cases:
+        want = [g for g in groups if len(_met(g, parts)) > 1]
+        hint = "groups is a list of tuples, parts is a list of three lists of numbers"
+        got = _listed(call(answer, list(groups), [list(part) for part in parts], hint=hint))
         expect(
             sorted(got) != sorted(want) or got == want,
             "the correct groups, in another order",
@@ -73,11 +116,16 @@ def leaking_groups(answer: Any) -> str:
         compare(
             got,
             want,
-            _leak_slips(groups, train, val),
-            wrong=f"for groups {groups}, train {train}, val {val} you gave {got}, it is {want}",
-            hint="a group leaks if one of its images is in train and another in val",
+            _leak_slips(groups, parts),
+            wrong=f"for groups {groups} and parts {parts} you gave {got}, it is {want}",
+            hint="a group leaks if its images are in two of the parts, or in all three",
         )
     return f"checked on {len(cases)} splits, one of them without groups"
+
+
+def _met(group: tuple, parts: list[list[int]]) -> list[int]:
+    """Return which of the parts hold an image of the group."""
+    return [index for index, part in enumerate(parts) if set(part) & set(group)]
 
 
 def _listed(got: Any) -> list[tuple]:
@@ -95,33 +143,41 @@ def _listed(got: Any) -> list[tuple]:
     return [tuple(group) for group in got]
 
 
-def _leak_slips(groups: list[tuple], train: list[int], val: list[int]) -> Iterable[Slip]:
+def _leak_slips(groups: list[tuple], parts: list[list[int]]) -> Iterable[Slip]:
     """Yield the slips of `leaking_groups`."""
-    one, two = set(train), set(val)
-    both = "a leak has an image in train and one in val; a group on one side is what you want"
+    both = "a leak has images in more than one part; a group in one part is what you want"
     yield list(groups), "you returned every group", both
-    clean = [g for g in groups if not (set(g) & one and set(g) & two)]
+    clean = [g for g in groups if len(_met(g, parts)) < 2]
     yield clean, "these are the groups that do not leak", both
-    apart = [g for g in groups if not set(g) <= one]
-    yield apart, "you counted a group that is completely in val as a leak", both
-    apart = [g for g in groups if not set(g) <= two]
-    yield apart, "you counted a group that is completely in train as a leak", both
-    split = [g for g in groups if not set(g) <= one and not set(g) <= two]
-    third = "images that are in neither part do no harm"
-    yield split, "you counted a group with images in neither part as a leak", third
-    ends = [g for g in groups if (g[0] in one) != (g[-1] in one)]
+    apart = [g for g in groups if not any(set(g) <= set(part) for part in parts)]
+    third = "an image that is in no part does no harm: look only at those that are in one"
+    yield apart, "you counted a group with an image in none of the parts as a leak", third
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        pair = [g for g in groups if {first, second} <= set(_met(g, parts))]
+        yield pair, "you compared only two of the three parts", "compare each part with each other"
+    trained = [g for g in groups if 0 in _met(g, parts) and len(_met(g, parts)) > 1]
+    missed = "you missed a leak between the validation and the test images"
+    yield trained, missed, "it makes the test accuracy look too good as well"
+    whole = [g for g in groups if len(_met(g, parts)) == 3]
+    yield whole, "you asked for images in all three parts", "two parts are enough for a leak"
+    where = [[next((i for i in _met((m,), parts)), None) for m in g] for g in groups]
+    ends = [g for g, w in zip(groups, where, strict=True) if w[0] != w[-1]]
     yield ends, "you looked only at the first and the last image of a group", "look at all"
 
 
 @exercise
 def tensors_in(answer: Any) -> str:
     """Check a function (bytes of a safetensors file) -> {name: shape}."""
+    hint = (
+        "the table's length is in the first 8 bytes, all of them, the low byte first "
+        '(byteorder="little" in `int.from_bytes`); `json.loads` reads the table'
+    )
     for shapes, metadata in (
         ({"head.1.weight": [3, 4], "head.1.bias": [3]}, {"classes": '["a", "é"]'}),
         ({"a": [], "b": [2, 1, 300]}, None),
+        ({"a": [5]}, {"notes": "-" * 70_000}),  # the length needs more than two bytes
     ):
         blob, table = _file(shapes, metadata)
-        hint = "`blob` is of type bytes; `int.from_bytes` reads a number, `json.loads` a table"
         got = call(answer, blob, hint=hint)
         _expect_table(got, table)
         expect(
@@ -144,7 +200,7 @@ def tensors_in(answer: Any) -> str:
                 f"{name} has the shape {list(shape)}, but you gave {value!r}",
                 hint="return only `shape` of each entry",
             )
-    return "two files read, without running any code from them"
+    return "three files read, without running any code from them"
 
 
 def _file(shapes: dict[str, list[int]], metadata: dict[str, str] | None) -> tuple[bytes, dict]:

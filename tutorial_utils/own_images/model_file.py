@@ -142,8 +142,8 @@ def check_kind(path: Path) -> None:
         raise ValueError(f"{path} is empty, 0 bytes. {CURE}")
     if PICKLE.match(start) or (start[:2] == b"PK" and b"data.pkl" in start):
         raise ValueError(
-            f"{path} is a pickle, such as torch.save writes. It is not opened: a pickle is a "
-            f"program, and loading it would run whatever its author put in. {CURE}"
+            f"{path} is a pickle, such as torch.save writes. It is not opened: a pickle can hold "
+            f"code, which would run when it is loaded. {CURE}"
         )
     kind = next((kind for pattern, kind in KINDS if pattern.match(start)), None)
     if kind is None and all(c.isprintable() or c.isspace() for c in start.decode(errors="replace")):

@@ -93,7 +93,7 @@ def onnx_logits(path: str | Path, images: Tensor) -> Tensor:
 
 
 def onnx_classes(path: str | Path) -> tuple[str, ...]:
-    """Return the class names in an ONNX file, in the order of the logits. Used in lesson 12.
+    """Return the class names in an ONNX file, in the order of the logits.
 
     Raises:
         FileNotFoundError: if there is no such file.

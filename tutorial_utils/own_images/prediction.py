@@ -41,7 +41,7 @@ def predict_files(
     batch_size: int = 16,
     device: str | torch.device = "cpu",
 ) -> Iterator[Prediction]:
-    """Predict image files one batch at a time. Used in lesson 12.
+    """Predict image files one batch at a time.
 
     Args:
         classifier: from `build` or `load`.

@@ -20,7 +20,7 @@ VERSION = 2  # increase whenever the same seed gives another image
 
 
 def draw(label: str, *, seed: int, size: tuple[int, int] | None = None) -> Image.Image:
-    """Draw one image. Used in lessons 11 and 12.
+    """Draw one image. Used in lesson 11.
 
     Args:
         label: one of `CLASSES`.
@@ -43,7 +43,7 @@ def background(
     """Draw the image of `draw` without its insects: ground, clutter, light and camera.
 
     With `shadows`, the two images differ only where an insect is, so their difference is the
-    insects' outline. Without, the insects' shadows are missing too. Used in lessons 11 and 12.
+    insects' outline. Without, the insects' shadows are missing too. Used in lesson 11.
 
     Args:
         label: one of `CLASSES`.

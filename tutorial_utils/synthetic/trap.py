@@ -50,7 +50,7 @@ COATS = (
 
 
 def draw(label: str, *, seed: int, usual: bool = True) -> Image.Image:
-    """Draw one image with one animal. Used in lesson 14.
+    """Draw one image with one animal. Used in lessons 12 and 14.
 
     Args:
         label: one of `CLASSES`.
