@@ -49,6 +49,8 @@ NO_FUNCTION = {
     "configuration_e",
     "strongest_filter",
     "sides_with_stride_two",
+    "left_to_a_person",
+    "half_of_the_images",
     "the_trap",
     "model_card",
 }
