@@ -5,7 +5,8 @@ import torch
 from assertions import assert_verdict
 
 from tutorial_utils import attribution
-from tutorial_utils.checks.lesson11 import alike_share, cam_by_hand, heat_ratio
+from tutorial_utils.checks.lesson11 import alike_share, cam_by_hand, repaired, rim_verdict
+from tutorial_utils.evaluation import Comparison
 
 # cam_by_hand
 
@@ -47,41 +48,54 @@ def test_slips_of_cam_by_hand(answer, text):
     assert_verdict(cam_by_hand(answer), "wrong", text)
 
 
-# heat_ratio
+# rim_verdict
 
 
-def by_shares(heat, mask):
-    return heat[mask].sum() / heat.sum() / mask.float().mean()
+FOUND, NONE = Comparison(50, 30, 8, 12, 0.001), Comparison(50, 20, 15, 15, 0.5)
+REVERSED = Comparison(50, 8, 30, 12, 0.001)
+CASES = {"a": (FOUND, FOUND), "b": (FOUND, NONE), "c": (NONE, FOUND), "d": (NONE, NONE)}
 
 
-def by_means(heat, mask):
-    return (heat[mask].mean() / heat.mean()).item()
+@pytest.mark.parametrize("letter", CASES)
+@pytest.mark.parametrize("written", ["{}", "{})", " {}."])
+def test_rim_verdict(letter, written):
+    assert_verdict(rim_verdict(written.format(letter.upper()), *CASES[letter]), "correct")
 
 
-@pytest.mark.parametrize("answer", [by_shares, by_means])
-def test_heat_ratio(answer):
-    assert_verdict(heat_ratio(answer), "correct", "^correct: 2 for half")
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("letter", CASES)
+def test_only_the_sentence_that_fits_this_run_is_correct(letter, case):
+    state = "correct" if letter == case else "wrong"
+    assert_verdict(rim_verdict(letter, *CASES[case]), state)
 
 
 @pytest.mark.parametrize(
-    ("answer", "text"),
+    ("answer", "tests", "text"),
     [
-        (lambda h, m: h[m].sum() / h.sum(), "that is the fraction of the heat inside"),
-        (lambda h, m: m.float().mean(), "that is the mask's fraction of the area"),
-        (lambda h, m: h[m].sum(), "that is the sum of the heat inside"),
-        (lambda h, m: h[m].mean() / h[~m].mean(), "you compared inside with outside"),
-        (lambda h, m: h[m].sum() / h.sum() / m.sum(), "you divided by a number of pixels"),
-        (lambda h, m: h[m].sum() / h.sum() * m.float().mean(), "you multiplied the two fractions"),
-        (lambda h, m: 7.0, "for half of the heat in a quarter of the area"),
-        (lambda h, m: h[m].mean(), r"for heat that is spread evenly you gave 0\.3,"),
-        (lambda h, m: h[m], "expected one number, not a value of type"),
+        ("b", (FOUND, FOUND), "^not yet: same and another class: 30 first only, 8 .* as found"),
+        ("c", (FOUND, FOUND), "^not yet: rim and baseline: 30 first only.* which counts as found"),
+        ("a", (NONE, FOUND), r"rim and baseline: 20 first only, 15 .*p = 0.5, .* not found"),
+        ("a", (REVERSED, FOUND), "8 first only, 30 second only.* not found.*more images on the"),
+        ("e", (FOUND, FOUND), "expected a letter"),
+        (True, (FOUND, FOUND), "expected a letter"),
+        ("a", (), "the results of the two tests are missing"),
+        ("a", (0.1, 0.2), "the results of the two tests are missing"),
     ],
 )
-def test_slips_of_heat_ratio(answer, text):
-    assert_verdict(heat_ratio(answer), "wrong", text)
+def test_slips_of_rim_verdict(answer, tests, text):
+    assert_verdict(rim_verdict(answer, *tests), "wrong", text)
 
 
 # alike_share
+
+
+def share(similarity, labels):
+    return (labels[similarity.argmax(1)] == labels).float().mean()
+
+
+def cosines(features):
+    unit = features / features.norm(dim=1, keepdim=True)
+    return unit @ unit.T
 
 
 def by_neighbours(features, labels):
@@ -89,38 +103,78 @@ def by_neighbours(features, labels):
     return (labels[near] == labels).float().mean()
 
 
-def by_products(features, labels):
-    rows = torch.nn.functional.normalize(features, dim=1)
-    alike = (rows @ rows.T).fill_diagonal_(-2)
-    return float((labels[alike.argmax(1)] == labels).sum()) / len(labels)
+def by_cosines(features, labels):
+    return share(cosines(features).fill_diagonal_(float("-inf")), labels).item()
 
 
-@pytest.mark.parametrize("answer", [by_neighbours, by_products])
+def by_counting(features, labels):
+    similar, same = cosines(features), 0
+    for i in range(len(labels)):
+        j = max((j for j in range(len(labels)) if j != i), key=lambda j: similar[i, j])
+        same += int(labels[i] == labels[j])
+    return same / len(labels)
+
+
+@pytest.mark.parametrize("answer", [by_neighbours, by_cosines, by_counting])
 def test_alike_share(answer):
-    assert_verdict(alike_share(answer), "correct", "^correct: every image compared with the others")
+    assert_verdict(alike_share(answer), "correct", "^correct: every image compared")
 
 
-def itself(features, labels):
-    near = attribution.neighbours(features, features, count=1)[:, 0]
-    return (labels[near] == labels).float().mean()
+def by_product(features, labels):
+    return share((features @ features.T).fill_diagonal_(float("-inf")), labels)
 
 
 def by_distance(features, labels):
-    apart = torch.cdist(features, features).fill_diagonal_(float("inf"))
-    return (labels[apart.argmin(1)] == labels).float().mean()
+    return share(-torch.cdist(features, features).fill_diagonal_(float("inf")), labels)
 
 
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (itself, "that is 1 for any set: every image is most"),
-        (by_distance, "nearest by distance.*divide each row"),
-        (lambda f, n: 1 - by_products(f, n), "whose label differs"),
-        (lambda f, n: by_products(f, n) * len(n), "that is a number of images"),
-        (lambda f, n: 0.3, "four of five images have the label of the"),
-        (lambda f, n: 0.8, "with three classes"),
+        (lambda f, n: share(cosines(f), n), "each image found itself"),
+        (lambda f, n: share(cosines(f).fill_diagonal_(0), n), "found itself.*minus infinity"),
+        (by_product, "the largest dot product.*divide each row by its length"),
+        (lambda f, n: share(f @ f.T, n), "dot product, and kept each image itself"),
+        (by_distance, "nearest by distance.*divide each row by its length"),
+        (lambda f, n: 1 - by_cosines(f, n), "whose label differs"),
+        (lambda f, n: by_cosines(f, n) * len(n), "that is a number of images"),
+        (lambda f, n: 0.75, "4 of 10 images have the label"),
+        (lambda f, n: 0.4, "for three pairs of images"),
         (lambda f, n: f, "expected one number, not a value of type"),
     ],
 )
 def test_slips_of_alike_share(answer, text):
     assert_verdict(alike_share(answer), "wrong", text)
+
+
+# repaired
+
+
+ACCURACIES = {"on bees": [1.0, 0.9], "none": [0.7, 0.91], "on ants": [0.3, 0.92]}
+
+
+@pytest.mark.parametrize("answer", [[0.9, 0.92, 0.88], (0.9, 0.9, 0.9), [torch.tensor(0.9)] * 3])
+def test_repaired(answer):
+    assert_verdict(repaired(answer, ACCURACIES), "correct", "and by 0.700 for the fooled head")
+
+
+def test_a_head_that_learned_nothing_is_accepted_where_the_fooled_head_learned_nothing_too():
+    untrained = {name: [0.54, 0.54] for name in ACCURACIES}
+    assert_verdict(repaired([0.54] * 3, untrained), "correct")
+
+
+@pytest.mark.parametrize(
+    ("answer", "accuracies", "text"),
+    [
+        ([1.0, 0.7, 0.3], ACCURACIES, "the accuracies of the fooled head"),
+        ([0.9, 0.91, 0.92], ACCURACIES, "the accuracies of the first head"),
+        ([1.0, 0.6, 0.2], ACCURACIES, "differ by 0.800.*still goes by the sticker.*every"),
+        ([0.9, 0.9], ACCURACIES, "expected three accuracies, not 2"),
+        ([0.9, 0.9, 90], ACCURACIES, "an accuracy is from 0 to 1"),
+        ([0.9, 0.9, "0.9"], ACCURACIES, "expected a number"),
+        (0.9, ACCURACIES, "expected a list, not a value of type float"),
+        ([0.9, 0.9, 0.9], None, "accuracies of the other two heads are missing"),
+    ],
+)
+def test_slips_of_repaired(answer, accuracies, text):
+    assert_verdict(repaired(answer, accuracies), "wrong", text)

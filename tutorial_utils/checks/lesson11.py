@@ -1,4 +1,4 @@
-"""Checks of lesson 11's exercises: Grad-CAM by hand, heat and area, nearest neighbours."""
+"""Checks of lesson 11's exercises: Grad-CAM, the rim, nearest neighbours, a shortcut repaired."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,9 +15,12 @@ from tutorial_utils.checks.verdict import (
     same,
 )
 
-__all__ = ["cam_by_hand", "heat_ratio", "alike_share"]
+__all__ = ["cam_by_hand", "rim_verdict", "alike_share", "repaired"]
 
 NEAR = 1e-4
+SHARE = "return one number, a fraction"
+# What each sentence of `rim_verdict` says was found: the rim is informative, the network uses it.
+LETTERS = {"a": (True, True), "b": (True, False), "c": (False, True), "d": (False, False)}
 
 
 @exercise
@@ -68,93 +71,145 @@ def _cam_slips(maps: Any, gradients: Any, summed: Any) -> Iterable[Slip]:
 
 
 @exercise
-def heat_ratio(answer: Any) -> str:
-    """Check a function (heat (H, W), mask (H, W) bool) -> heat inside over that of even heat."""
-    import torch
+def rim_verdict(answer: Any, rim_test: Any = None, swap_test: Any = None) -> str:
+    """Check "a" to "d" for what two tests of the rim found in this run.
 
-    heat = torch.zeros(4, 10)
-    heat[0], heat[1, :5] = 2.0, 4.0  # 20 and 20
-    mask = torch.zeros(4, 10, dtype=torch.bool)
-    mask[0] = True  # a quarter of the area, half of the heat
-    hint = "heat[mask] are the values inside; the mask's mean is its fraction of the area"
-    slips = (
-        (0.5, "that is the fraction of the heat inside", "compare it with the fraction of area"),
-        (0.25, "that is the mask's fraction of the area", "and how much of the heat is inside?"),
-        (20.0, "that is the sum of the heat inside", "what fraction of all heat is it?"),
-        (3.0, "you compared inside with outside", "evenly spread means over the whole map"),
-        (0.05, "you divided by a number of pixels", "divide by their fraction of all pixels"),
-        (0.125, "you multiplied the two fractions", "how many times larger is one than the other?"),
+    Args:
+        answer: "a", both found something; "b", only the first; "c", only the second; "d", neither.
+        rim_test: McNemar's test of a head trained on rims (first) and the majority baseline.
+        swap_test: McNemar's test of rims of the same class (first) and of another class.
+    """
+    letter = answer.strip(" ).").lower() if isinstance(answer, str) else answer
+    hint = 'give "a", "b", "c" or "d"'
+    expect(isinstance(letter, str) and letter in LETTERS, "expected a letter", hint=hint)
+    expect(
+        hasattr(rim_test, "p_value") and hasattr(swap_test, "p_value"),
+        "the results of the two tests are missing",
+        hint="run the cell of the check as it stands in the lesson, after the cells above it",
     )
-    got = number(call(answer, heat.clone(), mask.clone(), hint=hint), hint="return one number")
-    compare(
-        got,
-        2.0,
-        slips,
-        wrong=f"for half of the heat in a quarter of the area you gave {got:.3g}",
-        hint="the fraction of the heat inside over the fraction of the area inside",
-        tolerance=NEAR,
-    )
-    even = number(call(answer, torch.full((6, 6), 0.3), torch.eye(6).bool(), hint=hint), hint=hint)
-    compare(
-        even,
-        1.0,
-        wrong=f"for heat that is spread evenly you gave {even:.3g}, not 1",
-        hint="the sums depend on the size of the map; the fractions do not",
-        tolerance=NEAR,
-    )
-    return "2 for half of the heat in a quarter of the area, 1 for heat that is spread evenly"
+    tests = {"rim and baseline": rim_test, "same and another class": swap_test}
+    correct = tuple(_found(test) for test in tests.values())
+    for (name, test), given, found in zip(tests.items(), LETTERS[letter], correct, strict=True):
+        counts = f"{test.only_first} first only, {test.only_second} second only"
+        expect(
+            given == found,
+            f"{name}: {counts}, p = {test.p_value:.2g}, which counts as "
+            + ("found" if found else "not found"),
+            hint="found needs p below 0.05 and more images on the first side",
+        )
+    return {
+        "a": "the surroundings are informative, and this network uses them: a shortcut is possible",
+        "b": "the information is there; that this network ignores it is not refuted, nor shown",
+        "c": "whole insects may reach into the rim, or the head trained on rims was too weak",
+        "d": "no shortcut was found in the rim, which does not prove that there is none",
+    }[letter]
+
+
+def _found(test: Any) -> bool:
+    return bool(test.p_value < 0.05 and test.only_first > test.only_second)
 
 
 @exercise
 def alike_share(answer: Any) -> str:
     """Check a function (features (N, D), labels (N,)) -> fraction whose neighbour has their label.
 
-    The neighbour is the other image at the smallest angle.
+    The neighbour is the other image with the highest cosine similarity.
     """
     import torch
 
-    # By angle: 0 and 1, 2 and 3, and 4 goes to 1. By distance 0 and 1 are far apart.
-    rows = [[1.0, 0.05], [90.0, 9.0], [0.0, 1.0], [0.02, 2.0], [1.0, 0.6]]
-    features, labels = torch.tensor(rows), torch.tensor([0, 0, 1, 1, 1])
     hint = "features is (N, D), a row for each image; labels is (N,)"
-    given = call(answer, features.clone(), labels.clone(), hint=hint)
-    got = number(given, hint="return one number, a fraction")
+    # By cosine similarity, distance and dot product 4, 2 and 1 of 10 agree. The last row points
+    # away from all others: with 0 on the diagonal it would find itself.
+    rows = [[2, 7], [8, 9], [8, 6], [7, 1], [3, 3], [9, 24], [15, 6], [15, 27], [1, 8], [-3, -2]]
+    features, labels = torch.tensor(rows).float(), torch.tensor([2, 1, 0, 0, 2, 2, 0, 1, 0, 1])
+    got = number(call(answer, features.clone(), labels.clone(), hint=hint), hint=SHARE)
     compare(
         got,
-        0.8,
-        _alike_slips(features, labels),
-        wrong=f"four of five images have the label of the most similar one, you gave {got:.3g}",
-        hint="for each image: find the other one at the smallest angle; then compare labels",
+        0.4,
+        _alike_slips(features, labels, 0.4),
+        wrong=f"4 of 10 images have the label of their nearest neighbour, you gave {got:.3g}",
+        hint="for each image: find the other one with the highest cosine similarity, then compare "
+        "the two labels with ==",
         tolerance=NEAR,
     )
     pairs = torch.eye(6)[[0, 0, 1, 1, 2, 2]] + 0.2 * torch.eye(6)  # three pairs, all apart
     classes = torch.tensor([0, 0, 1, 2, 2, 2])
-    more = number(call(answer, pairs, classes, hint=hint), hint=hint)
+    more = number(call(answer, pairs, classes, hint=hint), hint=SHARE)
     compare(
         more,
         4 / 6,
-        wrong=f"with three classes, two of three pairs agree, and you gave {more:.3g}",
-        hint="count equal labels; do not treat them as 0 and 1",
+        wrong=f"for three pairs of images, two of them of one class, you gave {more:.3g}",
+        hint="the fraction is that of all images",
         tolerance=NEAR,
     )
-    return "every image compared with the others by angle, itself left out"
+    return "every image compared with the others by cosine similarity, itself left out"
 
 
-def _alike_slips(features: Any, labels: Any) -> Iterable[Slip]:
+def _alike_slips(features: Any, labels: Any, want: float) -> Iterable[Slip]:
     """Yield the slips of `alike_share`."""
     import torch
+    from torch.nn.functional import normalize
 
-    apart = torch.cdist(features, features).fill_diagonal_(float("inf"))
-    by_distance = float((labels[apart.argmin(1)] == labels).float().mean())
+    def share(similarity: Any) -> float:
+        return float((labels[similarity.argmax(1)] == labels).float().mean())
+
+    unit = normalize(features, dim=1)
+    products, cosines, far = features @ features.T, unit @ unit.T, float("-inf")
     itself = "leave the image itself out, e.g. by a count of 2 and the second column"
-    yield 1.0, "that is 1 for any set: every image is most similar to itself", itself
-    yield 4.0, "that is a number of images", "return a fraction: divide by the number of images"
-    yield 0.2, "that is the fraction whose label differs", "do you count with `==`?"
+    minus = "set the diagonal to minus infinity: where all cosines are negative, 0 is the highest"
+    scaled = "divide each row by its length first, or use attribution.neighbours"
+    of_all = "a fraction of all images: divide by their number"
+    yield share(cosines), "each image found itself, its own nearest neighbour", itself
+    yield share(cosines.clone().fill_diagonal_(0)), "an image of the set found itself", minus
+    yield want * len(labels), "that is a number of images", of_all
+    yield 1 - want, "that is the fraction whose label differs", "do you count with `==`?"
+    dot = "you took the largest dot product: it favours long rows over rows of the same direction"
+    yield share(products.clone().fill_diagonal_(far)), dot, scaled
+    yield share(products), "you took the dot product, and kept each image itself", scaled
+    apart = torch.cdist(features, features).fill_diagonal_(float("inf"))
     nearest = (
-        "you took the nearest by distance: here a long row and a short one that point the same "
-        "way are similar"
+        "you took the nearest by distance: a long row and a short one that point in the same "
+        "direction are similar, and far apart"
     )
-    yield by_distance, nearest, "divide each row by its length first, or use attribution.neighbours"
+    yield share(-apart), nearest, scaled
+
+
+@exercise
+def repaired(answer: Any, accuracies: Any = None) -> str:
+    """Check three accuracies of a head whose training images had stickers in every class.
+
+    Args:
+        answer: its accuracy with the stickers on one class, without, and on the other class.
+        accuracies: {trial: [accuracy of the fooled head, of the first head]}, three trials.
+    """
+    hint = "a list of three accuracies, in the order of `trials`"
+    expect(isinstance(answer, list | tuple), f"expected a list, not {kind(answer)}", hint=hint)
+    expect(len(answer) == 3, f"expected three accuracies, not {len(answer)}", hint=hint)
+    given = [number(value, hint=hint) for value in answer]
+    expect(all(0 <= value <= 1 for value in given), "an accuracy is from 0 to 1", hint=hint)
+    expect(
+        isinstance(accuracies, dict) and len(accuracies) == 3,
+        "the accuracies of the other two heads are missing",
+        hint="call the check as the lesson does, with `accuracies`",
+    )
+    fooled, first = (list(column) for column in zip(*accuracies.values(), strict=True))
+    for other, name in ((fooled, "the fooled head"), (first, "the first head")):
+        expect(
+            given != other or fooled == first,
+            f"these are the accuracies of {name}",
+            hint="train another head, and predict with that one",
+        )
+    gap, gap_fooled = (max(one) - min(one) for one in (given, fooled))
+    expect(
+        gap < gap_fooled or gap_fooled == 0,
+        f"from trial to trial your accuracies differ by {gap:.3f}, the fooled head's by "
+        f"{gap_fooled:.3f}: your head still goes by the sticker",
+        hint="give a random half of the training images of *every* class the sticker",
+    )
+    return (
+        f"moving the sticker changes the accuracy by {gap:.3f}, and by {gap_fooled:.3f} for the "
+        f"fooled head. What says nothing about the class is not learned"
+    )
 
 
 def _tensor(got: Any) -> Any:
