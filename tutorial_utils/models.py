@@ -135,7 +135,7 @@ def build(arch: str, *, weights: str | Weights = "auto", quiet: bool = False) ->
             not hold this network's weights.
         FileNotFoundError: see `find_weights`.
 
-    Used in lessons 00 to 07 and 09.
+    Used in lessons 00 to 06 and 09.
     """
     check_choice("arch", arch, ARCHS)
     if not isinstance(weights, Weights):
@@ -164,7 +164,7 @@ def build_backbone(weights: Weights) -> nn.Sequential:
     Returns:
         What `split` returns first: maps (N, 3, H, W) to (N, D). Frozen, in evaluation mode.
 
-    Used in lessons 06, 08, 10, 11, 13 and 14.
+    Used in lessons 06 to 08, 10, 11, 13 and 14.
     """
     network = build_on_meta(weights.arch)
     if weights.kind == "none":
@@ -189,7 +189,7 @@ def build_head(weights: Weights, classes: int) -> nn.Sequential:
     Returns:
         Maps (N, D) to logits (N, classes); trainable, in training mode.
 
-    Used in lessons 06, 08 and 09.
+    Used in lessons 06 to 09.
     """
     network = build_on_meta(weights.arch)
     if weights.kind == "imagenet":
@@ -217,7 +217,7 @@ def freeze(module: nn.Module) -> int:
     Returns:
         How many values are frozen now.
 
-    Used in lessons 01, 04 to 07, 09 and 10.
+    Used in lessons 01, 04 to 06, 09 and 10.
     """
     for parameter in module.parameters():
         parameter.requires_grad_(False)
@@ -262,7 +262,7 @@ def swap_head(network: nn.Module, classes: int) -> nn.Linear:
         ValueError: if `classes` is not a whole number from 1.
         TypeError: if the network has no `classifier` or its last layer is not linear.
 
-    Used in lessons 05 to 07 and 09.
+    Used in lessons 05, 06 and 09.
     """
     check_whole("classes", classes, 1)
     classifier = getattr(network, "classifier", None)
@@ -297,7 +297,7 @@ def split(network: nn.Module) -> tuple[nn.Module, nn.Module]:
     Raises:
         TypeError: if the network lacks `features`, `avgpool` or `classifier`.
 
-    Used in lessons 05, 07 and 09.
+    Used in lessons 05 and 09.
     """
     missing = [part for part in ("features", "avgpool", "classifier") if not hasattr(network, part)]
     if missing:

@@ -54,7 +54,7 @@ def test_curves_mark_the_best_epoch_the_gap_and_baselines():
     np.testing.assert_allclose(gap[:, 1], [0.4, 0.5])  # validation below training
     assert loss.texts[-1].get_text().strip() == "gap -0.100"
     assert gap[0, 0] > 4 and loss.get_xlim()[1] > gap[0, 0]
-    assert loss.get_yscale() == "linear"
+    assert loss.get_yscale() == "linear" and loss.figure.legends  # it covers no line
     assert plots.curves({"A": frame}, title="t", log=True).axes[0].get_yscale() == "log"
     plots.curves({"A": history(1)}, title="t", marks=True, log=True).draw_without_rendering()
 
@@ -74,7 +74,8 @@ def test_fits_have_a_panel_each_on_shared_axes():
     assert [axes.texts[-1].get_text() for axes in marked] == ["gap -0.100"] * 2
     logarithmic = plots.fits(frames, title="t", log=True)
     assert {axes.get_yscale() for axes in logarithmic.axes} == {"log"}
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["training", "validation"]
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ["training", "validation", "log 2"]
 
 
 def test_intervals_that_miss_the_truth_are_red_and_counted():

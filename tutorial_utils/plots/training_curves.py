@@ -55,9 +55,9 @@ def curves(
         _draw_baselines(axes, (baselines or {}).get(metric, {}))
     if marks:
         _mark_best_and_gap(panels, next(iter(histories.values())))
-    if len(histories) < 3:
+    if len(histories) < 3 and not baselines:
         panels[1].legend(fontsize=9)
-    else:  # it would cover the lines
+    else:  # it would cover lines
         lines = panels[1].get_legend_handles_labels()
         figure.legend(*lines, loc="outside lower center", ncols=4, fontsize=9)
     figure.suptitle(plain(title))
@@ -85,7 +85,8 @@ def fits(
     figure, panels = panel_axes(len(histories), *size, sharex=True, sharey=True)
     for axes, (name, frame) in zip(panels, histories.items(), strict=True):
         _draw_run(axes, frame, "loss", 0)
-        _draw_baselines(axes, baselines or {})
+        for baseline, loss in (baselines or {}).items():
+            axes.axhline(loss, color=BASELINE, ls="-.", lw=1, label=plain(baseline))
         axes.set(title=plain(name), xlabel="epoch")
         if marks:
             _mark_gap(axes, frame)
@@ -95,7 +96,7 @@ def fits(
     else:
         panels[0].set_ylim(bottom=0)
     handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=10)
+    figure.legend(handles, names, loc="outside lower center", ncols=4, fontsize=10)
     figure.suptitle(plain(title))
     return figure
 
