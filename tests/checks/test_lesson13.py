@@ -1,124 +1,89 @@
 """Tests of the checks of lesson 13: correct answers, and every usual slip with its own hint."""
 
-import statistics
-
-import numpy
 import pytest
-import torch
 from assertions import assert_verdict
-from scipy import stats
 
-from tutorial_utils.checks.lesson13 import best_of, choose_rate, mean_interval
+from tutorial_utils.checks.lesson13 import bias_of_50, choose_rate, supported
 
-# mean_interval
+# supported
 
-
-def by_hand(accuracies):
-    n, mean = len(accuracies), statistics.mean(accuracies)
-    half = stats.t.ppf(0.975, n - 1) * statistics.stdev(accuracies) / n**0.5
-    return mean - half, mean + half
+OUT, IN, BELOW = (0.01, 0.03), (-0.01, 0.02), (-0.03, -0.01)
 
 
-def by_numpy(accuracies):
-    values = numpy.array(accuracies)
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / numpy.sqrt(len(values))
-    return numpy.array([values.mean() - half, values.mean() + half])
+@pytest.mark.parametrize(
+    ("letter", "by_seeds", "by_images", "text"),
+    [
+        ("a", OUT, OUT, "most likely show the same sign"),
+        ("A)", BELOW, BELOW, "most likely show the same sign"),
+        ("b", OUT, IN, "more seeds would not help"),
+        ("c", IN, BELOW, "more seeds have to settle it"),
+        (" d ", IN, IN, "another run could reverse it"),
+        ("d", (0.0, 0.0), (0.0, 0.1), "another run could reverse it"),  # 0 at an end is inside
+    ],
+)
+def test_what_the_intervals_support(letter, by_seeds, by_images, text):
+    assert_verdict(supported(letter, by_seeds, by_images), "correct", text)
 
 
-def by_torch(accuracies):
-    values = torch.tensor(accuracies, dtype=torch.float64)
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std() / len(values) ** 0.5
-    return [values.mean() - half, values.mean() + half]
-
-
-def by_scipy(accuracies):
-    return stats.ttest_1samp(accuracies, 0).confidence_interval(0.95)
-
-
-@pytest.mark.parametrize("answer", [by_hand, by_numpy, by_torch, by_scipy])
-def test_an_interval_of_a_mean(answer):
-    assert_verdict(mean_interval(answer), "correct", "two seeds tell little")
-
-
-def around(half):
-    """Return an answer whose interval reaches `half(n, standard deviation)` to each side."""
-
-    def answer(accuracies):
-        n, mean = len(accuracies), statistics.mean(accuracies)
-        width = half(n, statistics.stdev(accuracies))
-        return mean - width, mean + width
-
-    return answer
+@pytest.mark.parametrize("letter", "abcd")
+@pytest.mark.parametrize("by_seeds", [OUT, IN])
+@pytest.mark.parametrize("by_images", [OUT, IN])
+def test_one_letter_is_correct_for_each_pair_of_intervals(letter, by_seeds, by_images):
+    correct = {(OUT, OUT): "a", (OUT, IN): "b", (IN, OUT): "c", (IN, IN): "d"}
+    verdict = supported(letter, by_seeds, by_images)
+    assert verdict.state == ("correct" if correct[by_seeds, by_images] == letter else "wrong")
 
 
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (around(lambda n, s: 1.96 * s / n**0.5), "1.96 holds for many values"),
-        (around(lambda n, s: stats.norm.ppf(0.975) * s / n**0.5), "1.96 holds for many"),
-        (around(lambda n, s: stats.t.ppf(0.975, n - 1) * s), "a mean of n varies less"),
-        (around(lambda n, s: s), "how much single runs vary"),
-        (around(lambda n, s: s / n**0.5), "two thirds, not 95%"),
-        (around(lambda n, s: stats.t.ppf(0.95, n - 1) * s / n**0.5), "2.5% lie on each side"),
-        (around(lambda n, s: stats.t.ppf(0.975, n) * s / n**0.5), "n - 1 degrees of freedom"),
-        (
-            around(lambda n, s: stats.t.ppf(0.975, n - 1) * s * (n - 1) ** 0.5 / n),
-            "divide the sum of squares by n - 1",
-        ),
-        (around(lambda n, s: 7 * s), "over the root of n"),
-        (lambda values: by_hand(values)[::-1], "comes second"),
-        (lambda values: by_hand(values)[0], "expected two numbers, not"),
-        (lambda values: (min(values), max(values) + 0.1), "equally far to both sides"),
-        (lambda values: (float("nan"), 1.0), "an end is not a finite number"),
+        ("a", "interval of the images, the wide bar, goes from -0.010 to .0.020.*contain 0"),
+        ("c", "interval of the seeds, the thin bar, goes from .0.010 to .0.030"),
+        ("d", "interval of the seeds"),
+        ("e", "expected a letter"),
+        ("", "expected a letter"),
+        (2, "expected a letter"),
     ],
 )
-def test_slips_of_an_interval(answer, text):
-    assert_verdict(mean_interval(answer), "wrong", text)
+def test_slips_of_what_is_supported(answer, text):
+    assert_verdict(supported(answer, OUT, IN), "wrong", text)
 
 
-# best_of
+# bias_of_50
 
 
-def by_binomial(runs, accuracy, images):
-    count = torch.full((10_000, runs), float(images))
-    right = torch.binomial(count, torch.full_like(count, accuracy))
-    return right.max(dim=1).values.mean() / images
+def best_of(k, size=153):
+    """Return made-up accuracies: 0.03 too good with 50 images, 0.015 with 153."""
+    return (0.975, 0.945) if size == 50 else (0.965, 0.95)
 
 
-def by_coins(runs, accuracy, images):
-    rounds = numpy.random.default_rng(0).binomial(images, accuracy, (10_000, runs))
-    return rounds.max(axis=1).mean() / images
+@pytest.mark.parametrize("answer", [0.03, 0.0304, 0.026])
+def test_the_bias_of_fifty_images(answer):
+    assert_verdict(
+        bias_of_50(answer, best_of), "correct", "0.030 with 50.*0.015 with 153.*adds more"
+    )
 
 
-def by_sum(runs, accuracy, images):
-    below = stats.binom.cdf(numpy.arange(images), images, accuracy)
-    return float((1 - below**runs).sum() / images)
-
-
-@pytest.mark.parametrize("answer", [by_binomial, by_coins, by_sum])
-def test_the_best_of_many(answer):
-    assert_verdict(best_of(answer), "correct", "the more the best of them flatters")
+def test_the_verdict_says_what_was_measured():
+    verdict = bias_of_50(0.02, lambda k, size=153: (0.97, 0.95))
+    assert_verdict(verdict, "correct", "adds no more luck here")
 
 
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (
-            lambda runs, accuracy, images: accuracy,
-            "that is the accuracy of each run",
-        ),
-        (lambda r, a, p: 1 - by_sum(r, 1 - a, p), "what the worst of them shows"),
-        (lambda r, a, p: by_sum(r, a, p) * p, "divide the number correct by the images"),
-        (lambda r, a, p: by_sum(r, a, p) + 0.02, "take the best of a round"),
-        (
-            lambda r, a, p: torch.binomial(torch.full((r,), float(p)), torch.tensor(a)).max() / p,
-            "two calls of your function|take the best of a round",
-        ),
-        (lambda r, a, p: [0.9, 0.9], "one fraction"),
+        (0.015, "difference with 153 images"),
+        (-0.03, "subtract the accuracy on other images from"),
+        (0.975, "the accuracy on the images that chose"),
+        (0.945, "the accuracy on other images; subtract"),
+        (3.0, "a fraction, not percentage points"),
+        (0.5, "not the difference of the two accuracies"),
+        ("0.03", "expected a number"),
+        ((0.975, 0.945), "expected a number"),
     ],
 )
-def test_slips_of_the_best(answer, text):
-    assert_verdict(best_of(answer), "wrong", text)
+def test_slips_of_the_bias(answer, text):
+    assert_verdict(bias_of_50(answer, best_of), "wrong", text)
 
 
 # choose_rate

@@ -1,91 +1,80 @@
-"""Checks of lesson 13's exercises: the interval of a mean, the best of many runs, a rate chosen.
+"""Checks of lesson 13's exercises: what two intervals support, a smaller set, a rate chosen."""
 
-Source of the interval: Student, "The probable error of a mean" (1908),
-https://doi.org/10.1093/biomet/6.1.1
-"""
-
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tutorial_utils.checks.verdict import call, compare, exercise, expect, name_slip, number
 
-__all__ = ["mean_interval", "best_of", "choose_rate"]
+__all__ = ["supported", "bias_of_50", "choose_rate"]
 
-SEEDS = ([0.93, 0.95, 0.94, 0.92], [0.5, 0.7], [0.81, 0.84, 0.79, 0.8, 0.83, 0.82, 0.85, 0.8])
-RUNS = ((1, 0.9, 153), (20, 0.94, 153), (100, 0.6, 50), (3, 0.5, 20))
-NEAR = 0.004  # ten thousand rounds of tosses are surely closer than this
-
-
-@exercise
-def mean_interval(answer: Any) -> str:
-    """Check a function (accuracies) -> (low, high), the 95% interval of their mean by t."""
-    from scipy import stats
-
-    for values in SEEDS:
-        n, mean = len(values), sum(values) / len(values)
-        got = call(answer, list(values), hint="accuracies is a list of two or more numbers")
-        low, high = _ends(got)
-        expect(low <= high, f"the lower end {low:.3f} comes second", hint="return low, high")
-        middle, half = (low + high) / 2, (high - low) / 2
-        expect(
-            abs(middle - mean) < 1e-6,
-            f"the middle of your interval is {middle:.4f}, the mean of {values} is {mean:.4f}",
-            hint="the interval reaches equally far to both sides of the mean",
-        )
-        error = math.sqrt(sum((value - mean) ** 2 for value in values) / (n - 1) / n)
-        t = float(stats.t.ppf(0.975, n - 1))
-        reach = f"for {n} accuracies your interval reaches {half:.4f} to each side"
-        compare(
-            half,
-            t * error,
-            [(width, reach, hint) for width, hint in _interval_slips(error, t, n)],
-            wrong=f"{reach}, not {t * error:.4f}",
-            hint="t times the standard deviation (over n - 1), over the root of n",
-            tolerance=1e-6,
-        )
-    return "t and the root of n: two seeds tell little, eight tell more"
+SUPPORTS = {  # by whether 0 lies outside the interval of the seeds, and outside that of the images
+    (True, True): ("a", "other seeds and other images would most likely show the same sign"),
+    (True, False): ("b", "more seeds would not help: only other images can settle the difference"),
+    (False, True): (
+        "c",
+        "on these images it is clear for these seeds; more seeds have to settle it",
+    ),
+    (False, False): ("d", "whichever setting is ahead here, another run could reverse it"),
+}
+ROUNDED = 0.0051  # a value that is rounded to two decimals is closer than this
 
 
 @exercise
-def best_of(answer: Any) -> str:
-    """Check a function (runs, accuracy, images) -> mean accuracy of the best run, a fraction."""
-    import torch
+def supported(answer: Any, by_seeds: tuple[float, float], by_images: tuple[float, float]) -> str:
+    """Check a letter from "a" to "d" for what the two intervals of a difference support.
 
-    hint = "return one fraction, the mean over many rounds"
-    for runs, accuracy, images in RUNS:
-        with torch.random.fork_rng(devices=[]):
-            got, again = (
-                number(call(answer, runs, accuracy, images, hint=hint), hint=hint) for _ in range(2)
-            )
-        case = f"best of {runs} runs with accuracy {accuracy}, tested on {images} images"
+    Args:
+        answer: "a", both exclude 0; "b", only that of the seeds; "c", only that of the images;
+            "d", neither.
+        by_seeds: the ends of the interval that the seeds leave open.
+        by_images: the ends of the one that the images leave open.
+    """
+    letter = answer.strip(" )").lower() if isinstance(answer, str) else answer
+    expect(
+        isinstance(letter, str) and letter in ("a", "b", "c", "d"),
+        "expected a letter",
+        hint='give "a", "b", "c" or "d"',
+    )
+    outside = tuple(low > 0 or high < 0 for low, high in (by_seeds, by_images))
+    claimed = next(case for case, (name, _) in SUPPORTS.items() if name == letter)
+    for kind, bar, claim, holds, (low, high) in zip(
+        ("seeds", "images"), ("thin", "wide"), claimed, outside, (by_seeds, by_images), strict=True
+    ):
         expect(
-            -NEAR <= got <= 1 + NEAR,
-            f"{case}: {got:.4g} is no fraction",
-            hint="divide the number correct by the images of one run",
+            claim == holds,
+            f"the interval of the {kind}, the {bar} bar, goes from {low:+.3f} to {high:+.3f}",
+            hint=f"does it contain 0? Then other {kind} could reverse the difference",
         )
-        expect(
-            abs(got - again) < 2 * NEAR,
-            f"{case}: two calls of your function returned {got:.3f} and {again:.3f}",
-            hint="one round of tosses is luck again: take the mean of many rounds",
-        )
-        want = _expected_best(runs, accuracy, images)
-        lowest = 1 - _expected_best(runs, 1 - accuracy, images)
-        wrong = f"{case}: {got:.3f} is wrong"
-        slips = (
-            (accuracy, wrong, "that is the accuracy of each run; the best of them shows more"),
-            (lowest, wrong, "that is what the worst of them shows"),
-        )
-        compare(
-            got,
-            want,
-            slips,
-            wrong=f"{wrong}, it is {want:.3f} on average",
-            hint="toss for every run separately, take the best of a round, then the mean of many "
-            "rounds",
-            tolerance=NEAR,
-        )
-    return "the more runs you try, the more the best of them flatters"
+    return SUPPORTS[outside][1]
+
+
+@exercise
+def bias_of_50(answer: Any, best_of: Callable[..., tuple[float, float]]) -> str:
+    """Check a number: how much too good the best of 32 runs looks on sets of 50 images.
+
+    Args:
+        answer: the difference of the two accuracies, a fraction.
+        best_of: the lesson's function (k, size=153) -> the accuracy of the best of k runs on the
+            images that chose it, and on other images.
+    """
+    hint = "give one number, such as 0.01"
+    got = number(answer, hint=hint)
+    (here, elsewhere), (here_153, elsewhere_153) = best_of(32, size=50), best_of(32)
+    want, usual = here - elsewhere, here_153 - elsewhere_153
+    given = f"you gave {got:g}"
+    slips = (
+        (usual, given, "that is the difference with 153 images: give best_of the size 50"),
+        (-want, given, "subtract the accuracy on other images from the other one"),
+        (here, given, "that is the accuracy on the images that chose; subtract that on others"),
+        (elsewhere, given, "that is the accuracy on other images; subtract it from the other one"),
+        (100 * want, given, "give a fraction, not percentage points"),
+    )
+    wrong = f"{given}, which is not the difference of the two accuracies"
+    compare(got, want, slips, wrong=wrong, hint="best_of(32, size=50)", tolerance=ROUNDED)
+    more = "more" if want > usual else "no more"
+    return (
+        f"{want:.3f} with 50 images and {usual:.3f} with 153: a smaller set adds {more} luck here"
+    )
 
 
 @exercise
@@ -109,47 +98,6 @@ def choose_rate(answer: Any) -> str:
             "highest",
         )
     return "the mean decides, not a lucky seed, and a rate that mostly fails is out"
-
-
-def _ends(got: Any) -> tuple[float, float]:
-    """Return the two ends of an interval; anything else is wrong."""
-    hint = "return two numbers: low, high"
-    try:
-        parts = list(got)
-    except TypeError:
-        parts = []
-    expect(len(parts) == 2, f"expected two numbers, not {got!r:.60}", hint=hint)
-    low, high = (number(part, hint=hint) for part in parts)
-    expect(math.isfinite(low) and math.isfinite(high), "an end is not a finite number", hint=hint)
-    return low, high
-
-
-def _interval_slips(error: float, t: float, n: int) -> list[tuple[float, str]]:
-    """Return the half widths that usual slips give, each with its hint."""
-    from scipy import stats
-
-    spread = error * math.sqrt(n)
-    few = math.sqrt((n - 1) / n)
-    root = "that is how much single runs vary; a mean of n varies less, by the root of n"
-    few_hint = "divide the sum of squares by n - 1: pandas and statistics.stdev do, numpy does not"
-    return [
-        (1.96 * error, "1.96 holds for many values; for a few take t with n - 1"),
-        (float(stats.norm.ppf(0.975)) * error, "1.96 holds for many values; take t with n - 1"),
-        (t * spread, root),
-        (spread, root),
-        (t * few * error, few_hint),
-        (float(stats.t.ppf(0.95, n - 1)) * error, "2.5% lie on each side: ppf(0.975, ...)"),
-        (float(stats.t.ppf(0.975, n)) * error, "n values have n - 1 degrees of freedom"),
-        (error, "one standard error covers two thirds, not 95%: t is missing"),
-    ]
-
-
-def _expected_best(runs: int, accuracy: float, images: int) -> float:
-    """Return the mean of the maximum of `runs` binomials, over `images`."""
-    from scipy import stats
-
-    below = stats.binom.cdf(range(images), images, accuracy)
-    return float(sum(1 - below**runs)) / images
 
 
 def _tables() -> list[tuple[dict[float, Sequence[float | None]], float, dict[float, str]]]:

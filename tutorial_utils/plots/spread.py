@@ -15,9 +15,9 @@ from tutorial_utils.plots.style import (
     single_axes,
 )
 
-ROW_INCHES = 0.62
+ROW_INCHES = (0.62, 0.42)  # of up to six rows, and of more
 STEP = 0.13  # between stacked circles, in rows
-ROOM = 0.6  # for the highest stack, in rows
+ROOM = 0.55  # for the highest stack, in rows
 
 
 class Spread(NamedTuple):
@@ -55,7 +55,7 @@ def spreads(
         line_name: its name.
         misses: whether to mark the wide bars that do not contain the line, in red.
     """
-    figure, axes = single_axes(8.5, 1.7 + ROW_INCHES * len(rows))
+    figure, axes = single_axes(8.5, 1.7 + ROW_INCHES[len(rows) > 6] * len(rows))
     if line is not None:
         axes.axvline(line, color=BASELINE, ls="-.", label=plain(line_name))
     for index, row in enumerate(rows.values()):
@@ -85,7 +85,7 @@ def _draw_row(axes: Axes, index: int, row: Spread, missed: bool) -> None:
     heights = stacked(row.values)
     step = min(STEP, ROOM / max(1, max(heights)))
     y = [index - 0.24 - step * height for height in heights]
-    look = {"mec": HIGHLIGHT, "mfc": "none", "mew": 1.4, "ms": 6}
+    look = {"mec": HIGHLIGHT, "mfc": "none", "mew": 1.4, "ms": 6 if step == STEP else 4.5}
     axes.plot(row.values, y, "o", label="a run", **look)
 
 
