@@ -98,7 +98,7 @@ def rim_verdict(answer: Any, rim_test: Any = None, swap_test: Any = None) -> str
             hint="found needs p below 0.05 and more images on the first side",
         )
     return {
-        "a": "the rim is informative, and this network uses it: flowers, or legs that reach into it?",
+        "a": "the rim is informative, and this network uses it: flowers, or legs that reach in?",
         "b": "the information is there; that this network ignores it is not refuted, nor shown",
         "c": "whole insects may reach into the rim, or the head trained on rims was too weak",
         "d": "no shortcut was found in the rim, which does not prove that there is none",
