@@ -53,7 +53,7 @@ def test_papermill_runs_it_online(path, tmp_path, monkeypatch, torch_home):
         assert result["weights"] == ("imagenet" if torch_home else "demo")
 
 
-@pytest.mark.parametrize("path", LESSONS[:7], ids=lambda p: p.stem)
+@every_lesson
 def test_it_can_be_run_twice_in_one_kernel(path, tmp_path):
     book = nbformat.read(path, as_version=4)
     again = copy.deepcopy(book.cells)

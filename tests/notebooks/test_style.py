@@ -46,7 +46,6 @@ TIME = re.compile(
 )
 
 every_lesson = pytest.mark.parametrize("path", LESSONS, ids=lambda p: p.stem)
-rewritten = pytest.mark.parametrize("path", LESSONS[:7], ids=lambda p: p.stem)  # the others follow
 
 
 def read(path: Path) -> nbformat.NotebookNode:
@@ -198,7 +197,7 @@ def test_every_image_has_alt_text(path):
                 assert re.search(r'alt="[^"]{10,}"', tag), tag[:80]
 
 
-@rewritten
+@every_lesson
 def test_a_stored_run_quotes_only_numbers_of_the_outputs_above_it(path):
     outputs, quotes = "", 0
     for cell in read(path).cells:
@@ -212,7 +211,7 @@ def test_a_stored_run_quotes_only_numbers_of_the_outputs_above_it(path):
     assert texts.count("Stored run") == quotes, "a quote that does not have the form of STORED"
 
 
-@rewritten
+@every_lesson
 def test_the_plumbing_of_tests_stays_out_of_sight(path):
     for cell in read(path).cells:
         assert "NBVAL" not in cell.source
@@ -220,13 +219,13 @@ def test_the_plumbing_of_tests_stays_out_of_sight(path):
             assert not re.search(r"^\s*assert\b", cell.source, re.M), cell.source
 
 
-@rewritten
+@every_lesson
 def test_times_and_memory_are_given_for_both_common_worlds(path):
     assert TIME.search(read(path).cells[0].source), f"no line of the form {TIME.pattern}"
     assert "](../docs/glossary.md)" in read(path).cells[0].source
 
 
-@rewritten
+@every_lesson
 def test_every_exercise_has_one_folded_hint(path):
     texts = [cell.source for cell in read(path).cells if cell.cell_type == "markdown"]
     text = "\n".join(texts).partition("## What you saw")[0]
