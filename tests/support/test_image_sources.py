@@ -78,7 +78,7 @@ def test_synthetic_images_when_no_other_source_has_images(capsys):
     assert said[0].startswith("making the synthetic images, once")
     assert said[1:] == [images.summary]
     assert images.summary == (
-        "images: 7 synthetic images, 5 train, 2 val (drawn by tutorial_utils.synthetic; "
+        "images: 7 synthetic images, 5 train, 2 val (made by tutorial_utils.synthetic; "
         "no network: TUTORIAL_OFFLINE=1)"
     )
 
@@ -91,7 +91,7 @@ def test_synthetic_images_are_drawn_once_for_each_version(monkeypatch, capsys):
     assert again == first
     assert capsys.readouterr().out == f"{again.summary}\n"
     given = data.load("synthetic", quiet=True)
-    assert given.summary.endswith("(drawn by tutorial_utils.synthetic; source='synthetic')")
+    assert given.summary.endswith("(made by tutorial_utils.synthetic; source='synthetic')")
     monkeypatch.setattr(image_sources.synthetic, "write", write)
     monkeypatch.setattr(image_sources.synthetic, "VERSION", 8)
     assert data.load(quiet=True).root.name == "synthetic-8"

@@ -159,7 +159,7 @@ def _synthetic(reason: str, quiet: bool) -> Found:
             f"the synthetic images cannot be written to the cache {cache.cache_path()} "
             f"({error.strerror or error}): make room, or set ANTS_BEES_CACHE to another folder"
         ) from error
-    clause = f"drawn by tutorial_utils.synthetic; {reason}"
+    clause = f"made by tutorial_utils.synthetic; {reason}"
     return Found(root, "synthetic", "synthetic images", clause)
 
 
