@@ -1,17 +1,13 @@
 """Tests of the checks of lesson 09: correct answers, and every usual slip with its own hint."""
 
-import hashlib
-import json
-import time
-
 import pytest
 import torch
 from assertions import assert_verdict
 
-from tutorial_utils.checks.lesson09 import cache_key, spoiled_caches, unseen_change
+from tutorial_utils.checks.lesson09 import decay_leaves, right_angle, spoiled_caches, unseen_change
 
 
-@pytest.mark.parametrize("check", [cache_key, unseen_change])
+@pytest.mark.parametrize("check", [right_angle, unseen_change])
 def test_a_function_that_is_a_stub_is_open(check):
     assert_verdict(check(lambda *given: ...), "open", "not answered yet")
 
@@ -19,7 +15,21 @@ def test_a_function_that_is_a_stub_is_open(check):
 # spoiled_caches
 
 
-@pytest.mark.parametrize("answer", ["bde", "E, D, B", "b) d) e)", {"b", "d", "e"}, ["d", "B", "e"]])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "bde",
+        "E, D, B",
+        "b) d) e)",
+        "b;d;e",
+        "b, d and e",
+        "Cases b, d and e.",
+        "b_d_e",
+        "bd/e",
+        {"b", "d", "e"},
+        ["d", "B", "e"],
+    ],
+)
 def test_spoiled_caches(answer):
     assert_verdict(spoiled_caches(answer), "correct", "^correct: weights that move")
 
@@ -33,6 +43,8 @@ def test_spoiled_caches(answer):
         ("de", "is missing.*weights that computed the values"),
         ("be", "is missing.*in every epoch"),
         ("bd", "is missing.*without being trained"),
+        ("b and d", "is missing.*without being trained"),
+        ("b and a", r"correct in case a\)"),
         ("", "letters a to f"),
         ("xyz", "letters a to f"),
         ([], "letters a to f"),
@@ -43,78 +55,76 @@ def test_slips_of_spoiled_caches(answer, text):
     assert_verdict(spoiled_caches(answer), "wrong", text)
 
 
-# cache_key
+# decay_leaves
+
+SHARES = {"momentum": 0.00005, "Adam": 0.51}
 
 
-def checksum(text):
-    return hashlib.sha256(text.encode()).hexdigest()
+@pytest.mark.parametrize("answer", ["b", "B", "b)", " b "])
+def test_weight_decay_leaves_the_span(answer):
+    assert_verdict(decay_leaves(answer, 0.9, SHARES), "correct", "^correct: 90% lies outside")
+    assert_verdict(decay_leaves(answer, torch.tensor(0.9), SHARES), "correct")
 
 
-def by_parts(weights, transform, images, views, seed):
-    digest = hashlib.sha256(weights.numpy().tobytes())
-    for part in (transform, images, views, seed):
-        digest.update(repr(part).encode() + b"\n")
-    return digest.hexdigest()
+@pytest.mark.parametrize(
+    ("answer", "share", "text"),
+    [
+        ("a", 0.9, "rounding is in both runs, and without decay 0.01%"),
+        ("c", 0.9, "momentum is in both runs"),
+        ("d", 0.9, 'expected "a", "b" or "c"'),
+        (2, 0.9, 'expected "a", "b" or "c"'),
+        ("b", None, "nothing is measured"),
+        ("b", ..., "nothing is measured"),
+        ("b", (0.9, 1, 2), "expected a number, not a value of type tuple"),
+        ("b", 90, "not between 0 and 1"),
+        ("b", 0.51, "51.00% is Adam's share"),
+        ("b", 0.00005, "hardly more than 0.01%.*weight_decay"),
+    ],
+)
+def test_slips_of_weight_decay(answer, share, text):
+    assert_verdict(decay_leaves(answer, share, SHARES), "wrong", text)
 
 
-def by_note(weights, transform, images, views, seed):
-    sums = [hashlib.md5(image).hexdigest() for image in images]
-    return checksum(json.dumps([weights.tolist(), transform, sums, views, seed]))
+def test_weight_decay_is_open_until_a_letter_is_given():
+    assert_verdict(decay_leaves(..., None, SHARES), "open")
 
 
-@pytest.mark.parametrize("answer", [by_parts, by_note])
-def test_a_cache_key(answer):
-    assert_verdict(cache_key(answer), "correct", "^correct: another input, another key")
+# right_angle
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda x: torch.stack([-x[1], x[0]]),
+        lambda x: [x[1].item() * 3, -x[0].item() * 3],
+        lambda x: torch.linalg.svd(x[None]).Vh[1],
+        lambda x: unit_minus_along(x),
+    ],
+)
+def test_a_right_angle(answer):
+    assert_verdict(right_angle(answer), "correct", "^correct: the two products cancel")
+
+
+def unit_minus_along(x):
+    change = torch.tensor([1.0, 0.7])
+    return change - (change @ x) / (x @ x) * x
 
 
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {p} {v}"), "another seed"),
-        (lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {p} {s}"), "number of views"),
-        (lambda w, t, p, v, s: checksum(f"{w.tolist()} {p} {v} {s}"), "another transform"),
-        (lambda w, t, p, v, s: checksum(f"{t} {p} {v} {s}"), "other weights"),
-        (lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {v} {s}"), "fewer images"),
-        (lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {len(p)} {v} {s}"), "the contents"),
-        (
-            lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {[len(x) for x in p]} {v} {s}"),
-            "same size has the same key",
-        ),
-        (
-            lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {sorted(p)} {v} {s}"),
-            "images in another order",
-        ),
-        (lambda w, t, p, v, s: checksum(f"{w} {t} {p} {v} {s}"), "middle of the weights"),
-        (
-            lambda w, t, p, v, s: checksum(f"{w.sum()} {t} {p} {v} {s}"),
-            "the weights in another order have the same key",
-        ),
-        (
-            lambda w, t, p, v, s: checksum(f"{w.round(decimals=2).tolist()} {t} {p} {v} {s}"),
-            "small change.*do not round",
-        ),
-        (
-            lambda w, t, p, v, s: checksum(f"{w.tolist()}{t}{p}{v}{s}"),
-            "1 view with seed 23.*where does one end",
-        ),
-        (
-            lambda w, t, p, v, s: checksum(f"{w.tolist()} {t} {b''.join(p)} {v} {s}"),
-            "images split elsewhere have the same key",
-        ),
-        (lambda *parts: str(hash(str(parts))), "each time Python starts"),
-        (lambda *parts: checksum(f"{parts} {time.perf_counter_ns()}"), "gave two keys"),
-        (lambda w, t, p, v, s: f"{t}/{v}/{s}", "no slash"),
-        (
-            lambda w, t, p, v, s: f"{w.tolist()} {t} {p} {v} {s}",
-            "a key of 22930 characters cannot be a file",
-        ),
-        (lambda w, t, p, v, s: "", "0 characters"),
-        (lambda w, t, p, v, s: (t, v, s), "expected a string, not a value of type tuple"),
-        (lambda w, t, p, v, s: 7, "expected a string, not a value of type int"),
+        (lambda x: x, r"x = \[3.0, 1.0\] your change \[3.0, 1.0\] goes along x"),
+        (lambda x: -2 * x, "goes along x"),
+        (lambda x: x.flip(0), "swapped, and the two products add up"),
+        (lambda x: torch.zeros(2), "that is zero"),
+        (lambda x: torch.stack([1 / x[0], -1 / x[1]]), "not all numbers are finite"),
+        (lambda x: torch.tensor([1.0, -3.0]), r"x = \[1.0, 2.0\] .* moves the sum by -5.000"),
+        (lambda x: torch.ones(3), "your change has 3 numbers"),
+        (lambda x: "text", "expected a tensor, not a value of type str"),
     ],
 )
-def test_slips_of_a_cache_key(answer, text):
-    assert_verdict(cache_key(answer), "wrong", text)
+def test_slips_of_a_right_angle(answer, text):
+    assert_verdict(right_angle(answer), "wrong", text)
 
 
 # unseen_change

@@ -1,26 +1,30 @@
-"""Checks of lesson 09's exercises: when a cache is stale, its key, a change without effect."""
+"""Checks of lesson 09's exercises: wrong caches, weight decay, and changes without effect."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tutorial_utils.checks.verdict import call, exercise, expect, expect_function, kind
+from tutorial_utils.checks.verdict import call, exercise, expect, kind, number
 
-__all__ = ["spoiled_caches", "cache_key", "unseen_change"]
+__all__ = ["spoiled_caches", "decay_leaves", "right_angle", "unseen_change"]
+
+CASES = "abcdef"
+FILLERS = {"and", "or", "case", "cases"}  # "b and d"
 
 
 @exercise
 def spoiled_caches(answer: Any) -> str:
-    """Check which of the cases a) to f) make cached features wrong, e.g. "ace"."""
-    letters = set(answer.lower()) if isinstance(answer, str) else answer
-    listed = isinstance(letters, Iterable) and all(isinstance(one, str) for one in letters)
+    """Check which of the cases a) to f) make cached features wrong, e.g. "ace" or "a, c and e"."""
+    words = re.findall(r"[^\W_]+", answer.lower()) if isinstance(answer, str) else answer
+    listed = isinstance(words, Iterable) and all(isinstance(one, str) for one in words)
     expect(
-        listed,
+        listed and not isinstance(words, Mapping),
         f"expected letters, not {kind(answer)}",
         hint='write the letters of the cases in one string, e.g. "xyz"',
     )
-    chosen = {one.lower() for one in letters} - set(" ,)")
+    chosen = {letter for one in words if one.lower() not in FILLERS for letter in one.lower()}
     expect(
-        chosen and chosen <= set("abcdef"),
+        chosen and chosen <= set(CASES),
         f"the cases have the letters a to f, and you gave {sorted(chosen)}",
         hint="write the letters of the cases that you mean in one string",
     )
@@ -42,40 +46,88 @@ def spoiled_caches(answer: Any) -> str:
 
 
 @exercise
-def cache_key(answer: Any) -> str:
-    """Check a function (weights, transform, images, views, seed) -> key, a string.
+def decay_leaves(answer: Any, decay_share: Any = None, shares: Any = None) -> str:
+    """Check why weight decay leaves the span: "a", "b" or "c".
 
-    `views` is the number of augmented versions of each image.
+    `decay_share` is the measured share of the change outside the span with weight decay, `shares`
+    those without, {"momentum": share, "Adam": share}.
     """
+    letter = answer.strip(" )").lower() if isinstance(answer, str) else answer
+    expect(
+        isinstance(letter, str) and letter in ("a", "b", "c"),
+        f'expected "a", "b" or "c", not {kind(answer)}',
+        hint="answer with one of the three letters, a string",
+    )
+    again = "decay_share = split_change(your_optimizer)[0]"
+    expect(decay_share is not None and decay_share is not ..., "nothing is measured", hint=again)
+    share = number(decay_share, hint=again)
+    plain, adam = (
+        number(shares[name], hint="run the lesson above") for name in ("momentum", "Adam")
+    )
+    expect(0 <= share <= 1 + 1e-3, f"a share of {share:g} is not between 0 and 1", hint=again)
+    expect(
+        abs(share - adam) > 1e-3 * adam,
+        f"{share:.2%} is Adam's share",
+        hint="use torch.optim.SGD as momentum does, and give it weight_decay=0.1",
+    )
+    expect(
+        share > 10 * plain,
+        f"{share:.2%} is hardly more than {plain:.2%}, the share without decay",
+        hint="did your optimiser get weight_decay=0.1?",
+    )
+    expect(
+        letter != "a",
+        f"rounding is in both runs, and without decay {plain:.2%} lies outside",
+        hint="what is there with decay only?",
+    )
+    expect(
+        letter != "c",
+        f"momentum is in both runs, and without decay {plain:.2%} lies outside",
+        hint="a sum of gradients lies where the gradients lie; what is added with decay only?",
+    )
+    return f"{share:.0%} lies outside: the decay pulls the start itself towards 0"
+
+
+@exercise
+def right_angle(answer: Any) -> str:
+    """Check a function (x (2,)) -> a change (2,), not zero, at right angles to x."""
     import torch
 
-    expect_function(answer)
-    names = ("weights", "transform", "images", "views", "seed")
-    base = (torch.arange(3000.0), "crop 224", [b"ant", b"bee", b"wasp"], 1, 23)
-    hint = "weights is a tensor (N,), images a list of bytes"
-    key = call(answer, *base, hint=hint)
-    expect(isinstance(key, str), f"expected a string, not {kind(key)}", hint=_SUM)
+    with torch.random.fork_rng(devices=[]):
+        for values in ([3.0, 1.0], [1.0, 2.0], [0.0, 2.0], [1.5, 0.0], [-1.0, 0.5]):
+            x = torch.tensor(values)
+            got = call(answer, x.clone(), hint="x is a tensor of two numbers")
+            change = _vector(got, 0, 2)
+            expect(
+                change.norm() > 1e-3,
+                "that is zero, or almost zero",
+                hint="a weight that does not move is no change: return a direction",
+            )
+            _expect_right_angle(x, change)
+    return "the two products cancel, so the sum stays, however far you go in this direction"
+
+
+def _expect_right_angle(x: Any, change: Any) -> None:
+    moved = float(x @ change)
+    if abs(moved) < 1e-4 * float(x.norm() * change.norm()):
+        return
+    shown = f"for x = {x.tolist()} your change {[round(v, 3) for v in change.tolist()]}"
+    along = abs(abs(moved) - float(x.norm() * change.norm())) < 1e-4
     expect(
-        0 < len(key) <= 100 and "/" not in key,
-        f"a key of {len(key)} characters cannot be a file name",
-        hint=_SUM + "; and a file name contains no slash",
+        not along,
+        f"{shown} goes along x",
+        hint="that is where gradients go, and it moves the sum the most: turn it by 90 degrees",
     )
-    again = call(answer, base[0].clone(), *base[1:2], list(base[2]), *base[3:], hint=hint)
     expect(
-        again == key,
-        "the same inputs gave two keys",
-        hint="does it contain a time, a random number or an address in memory?",
+        not bool((change - x.flip(0)).norm() < 1e-4),
+        f"{shown} has its numbers swapped, and the two products add up",
+        hint="let them cancel: one of the two needs the other sign",
     )
-    used = getattr(getattr(answer, "__code__", None), "co_names", ())
     expect(
-        "hash" not in used,
-        "`hash` gives a string another number each time Python starts",
-        hint=_SUM,
+        False,
+        f"{shown} moves the sum by {moved:.3f}",
+        hint="change[0] * x[0] + change[1] * x[1] must be 0",
     )
-    for changes, wrong, why in _changes(base[0]):
-        other = [changes.get(name, value) for name, value in zip(names, base, strict=True)]
-        expect(call(answer, *other, hint=hint) != key, wrong, hint=why)
-    return "another input, another key; the same inputs, the same key"
 
 
 @exercise
@@ -112,52 +164,6 @@ def unseen_change(answer: Any) -> str:
     return "a neuron's weights moved, and no training image's sum did"
 
 
-_SUM = "a checksum of all parts is short, however long they are (`hashlib`)"
-
-
-def _changes(weights: Any) -> list[tuple[dict[str, Any], str, str]]:
-    """Return changes of the inputs, what is wrong if the key stays, and a hint."""
-    middle, little = weights.clone(), weights.clone()
-    middle[1500] += 1.0
-    little[0] += 1e-6
-    out = "the values depend on it"
-    apart = "nothing separates the parts: where does one end and the next begin?"
-    return [
-        ({"seed": 24}, "another seed has the same key", out),
-        ({"views": 2}, "another number of views has the same key", out),
-        ({"transform": "crop 192"}, "another transform has the same key", out),
-        ({"weights": weights + 1}, "other weights have the same key", out),
-        ({"images": [b"ant", b"bee"]}, "fewer images have the same key", out),
-        (
-            {"images": [b"ant", b"bee", b"wisp"]},
-            "another image of the same size has the same key",
-            "the contents count, not how many there are or how long",
-        ),
-        (
-            {"images": [b"bee", b"ant", b"wasp"]},
-            "the images in another order have the same key",
-            "row 0 would belong to another image",
-        ),
-        (
-            {"weights": middle},
-            "a change in the middle of the weights goes unnoticed",
-            "print a long tensor: how much of it is shown?",
-        ),
-        (
-            {"weights": weights.flip(0)},
-            "the weights in another order have the same key",
-            "a sum or a mean does not depend on which weight is which",
-        ),
-        ({"weights": little}, "a small change of a weight goes unnoticed", "do not round"),
-        ({"views": 12, "seed": 3}, "1 view with seed 23 and 12 views with seed 3: one key", apart),
-        (
-            {"images": [b"ant", b"beew", b"asp"]},
-            "images split elsewhere have the same key",
-            apart,
-        ),
-    ]
-
-
 def _vector(got: Any, images: int, width: int) -> Any:
     """Return a vector of the features' width as float32; anything else is wrong."""
     import torch
@@ -167,7 +173,7 @@ def _vector(got: Any, images: int, width: int) -> Any:
     except (TypeError, ValueError, RuntimeError):
         expect(False, f"expected a tensor, not {kind(got)}", hint="return shape (D,)")
     expect(
-        len(vector) != images,
+        len(vector) == width or len(vector) != images,
         f"your change has {images} numbers, one for each image",
         hint="you change a row of weights: it has a number for each value of the features",
     )
