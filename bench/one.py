@@ -126,7 +126,11 @@ def loop(network: nn.Module, train, val, *, seed: int, epochs: int, device: str)
 
 
 def course(arch: str, images: data.ImageSet, *, seed: int, epochs: int, device: str) -> dict:
-    """Train as the course does: the backbone once or not at all, then the head on its features."""
+    """Train as the course does: the backbone once or not at all, then the head on its features.
+
+    Adam in the span of the features is a method of its own, not what the post's loop computes, see
+    `subspace`: its accuracy is compared with that of `accuracy`.
+    """
     from tutorial_utils import subspace, training
 
     start = clock(device)

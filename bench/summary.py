@@ -160,7 +160,8 @@ def _settings(settings: dict, results: dict, archs: list[str]) -> str:
         f"The ratios are taken within each round. **Extrapolated**: of the post's {EPOCHS} epochs "
         f"these were run: {run}; the fastest counts {EPOCHS} times. The course's {EPOCHS} were all "
         f"run. Post: batch {settings['post_batch']}, course: batch {settings['course_batch']}; "
-        f"both Adam, learning rate {settings['lr']:g}."
+        f"both Adam, learning rate {settings['lr']:g}; the course trains the first dense layer in "
+        f"the span of its features, a method of its own."
     )
 
 
