@@ -1,13 +1,11 @@
 """Tests of the checks of lesson 10: correct answers, and every usual slip with its own hint."""
 
-import math
-
 import pytest
 import torch
 from assertions import assert_verdict
 
-from tutorial_utils import models
-from tutorial_utils.checks.lesson10 import fair_epochs, rate_groups, thaw
+from tutorial_utils import evaluation, models
+from tutorial_utils.checks.lesson10 import first_block, rate_groups, thaw
 
 # rate_groups
 
@@ -46,16 +44,23 @@ def test_rate_groups_with_a_group_for_every_tensor():
         ),
         (
             lambda b, h, lr: [{"params": free(b), "lr": lr}, {"params": free(h), "lr": 1e-3}],
-            "with lr 0.003 head.weight has the rate 0.001",
+            r"with lr 0\.003 head\.1\.weight has the rate 0\.001",
         ),
         (
             lambda b, h, lr: [{"params": list(b.parameters()), "lr": lr}],
             r"backbone\.0\.weight is frozen, but in a group",
         ),
-        (lambda b, h, lr: two_groups(b, h, lr)[:1], r"head\.weight is trainable, but in no group"),
+        (
+            lambda b, h, lr: [*two_groups(b, h, lr)[:1], {"params": h.parameters(), "lr": 10 * lr}],
+            r"head\.0\.weight is frozen, but in a group",
+        ),
+        (
+            lambda b, h, lr: two_groups(b, h, lr)[:1],
+            r"head\.1\.weight is trainable, but in no group",
+        ),
         (
             lambda b, h, lr: [*two_groups(b, h, lr), {"params": free(h), "lr": lr}],
-            r"head\.weight is in 2 groups",
+            r"head\.1\.weight is in 2 groups",
         ),
         (
             lambda b, h, lr: [{"params": free(b)}, {"params": free(h), "lr": 10 * lr}],
@@ -111,9 +116,13 @@ def held(layers):
     return [layer for layer in layers if list(layer.parameters())]
 
 
+def of_kinds(layers):
+    return [layer for layer in layers if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear)]
+
+
 def weights_only(layers, stage):
     models.freeze(layers)
-    for layer in held(layers)[3 - stage :]:
+    for layer in held(layers)[4 - stage :]:
         layer.weight.requires_grad_()
     return models.count(layers).trainable
 
@@ -128,7 +137,11 @@ def weights_only(layers, stage):
         ),
         (thawed(lambda layers, stage: held(layers)[:stage]), "begin at the end"),
         (
-            thawed(lambda layers, stage: held(layers)[3 - stage :], freeze=False),
+            thawed(lambda layers, stage: of_kinds(layers)[len(of_kinds(layers)) - stage :]),
+            "in stage 2, .* are trainable: 2, 4.*batch norm has parameters too",
+        ),
+        (
+            thawed(lambda layers, stage: held(layers)[4 - stage :], freeze=False),
             "freeze all of them first",
         ),
         (weights_only, "weight is trainable and its bias is not"),
@@ -143,33 +156,71 @@ def test_slips_of_thaw(answer, text):
     assert_verdict(thaw(answer), "wrong", text)
 
 
-# fair_epochs
+# first_block
+
+LABELS = torch.arange(40) % 2
 
 
-def rounded(images, batch_size, steps):
-    return math.ceil(steps / math.ceil(images / batch_size))
+def found(*mistakes):
+    """Return predictions of 40 images, wrong at these indices."""
+    logits = torch.nn.functional.one_hot(LABELS, 2).float()
+    for index in mistakes:
+        logits[index] = logits[index].flip(0)
+    return [evaluation.Predictions(logits, LABELS)]
 
 
-def counted(images, batch_size, steps):
-    each = len(range(0, images, batch_size))
-    return next(epochs for epochs in range(1, 10_000) if epochs * each >= steps)
-
-
-@pytest.mark.parametrize("answer", [rounded, counted])
-def test_fair_epochs(answer):
-    assert_verdict(fair_epochs(answer), "correct", "^correct: as many steps")
+def both(fifth, free):
+    return {"first block frozen": fifth, "all free": [*free, *found(*range(20))]}  # two seeds
 
 
 @pytest.mark.parametrize(
-    ("answer", "text"),
+    ("answer", "fifth", "free", "text"),
     [
-        (lambda n, b, s: s / math.ceil(n / b), "no whole number.*every epoch is complete"),
-        (lambda n, b, s: s // math.ceil(n / b), "too few.*round the epochs up"),
-        (lambda n, b, s: math.ceil(s * b / n), "too many.*is a step too"),
-        (lambda n, b, s: math.ceil(s / max(n // b, 1)), "too many.*is a step too"),
-        (lambda n, b, s: rounded(n, b, s) + 1, "too many"),
-        (lambda n, b, s: str(rounded(n, b, s)), "expected a number, not a value of type str"),
+        ("a", found(0), found(*range(8, 20)), "12 against 1 images, p = 0.0034: do the other two"),
+        ("b)", found(*range(8)), found(30), "1 against 8 images, p = 0.039: do the other two"),
+        ("B", found(*range(6)), found(), "0 against 6 images, p = 0.031: do the other two"),
+        ("c", found(*range(5)), found(), "0 against 5 images, p = 0.062: another seed"),
+        ("C ", found(1, 2)[0], found(3), "1 against 2 images, p = 1: another seed"),
     ],
 )
-def test_slips_of_fair_epochs(answer, text):
-    assert_verdict(fair_epochs(answer), "wrong", text)
+def test_first_block(answer, fifth, free, text):
+    assert_verdict(first_block(answer, both(fifth, free)), "correct", text)
+
+
+@pytest.mark.parametrize(
+    ("answer", "predicted", "text"),
+    [
+        ("b", both(found(), found(*range(6))), "6 images are correct only with .* which of"),
+        ("c", both(found(), found(*range(6))), r"p is 0\.031.*below 0\.05"),
+        ("a", both(found(), found(1)), r"p is 1.*More correct images alone are not enough"),
+        ("d", both(found(), found(1)), "expected a letter"),
+        (0.5, both(found(), found(1)), "expected a letter"),
+        ("a", {"all free": found()}, "no predictions of 'first block frozen'.*store them"),
+        ("a", [], "no predictions of 'first block frozen'"),
+        ("a", both([], found()), "not a list of predictions"),
+        ("a", both(0.9, found()), "not a list of predictions"),
+        ("a", both(found(1), found(1)), "the same logits for every image.*copy of all free"),
+    ],
+)
+def test_slips_of_first_block(answer, predicted, text):
+    assert_verdict(first_block(answer, predicted), "wrong", text)
+
+
+def test_first_block_on_the_training_images():
+    other = evaluation.Predictions(torch.rand(60, 2), torch.zeros(60, dtype=torch.int64))
+    text = "60 predictions of the new way and 40 of all free.*not 'train'"
+    assert_verdict(first_block("c", both([other], found())), "wrong", text)
+
+
+def test_the_check_computes_the_same_p_value_as_the_lesson():
+    for count in range(12):
+        fifth, free = found(*range(count)), found(20, 21, 22)
+        pair = evaluation.mcnemar(fifth[0], free[0])
+        correct = "c" if pair.p_value >= 0.05 else "b"
+        assert_verdict(
+            first_block(correct, both(fifth, free)), "correct", f"p = {pair.p_value:.2g}"
+        )
+
+
+def test_first_block_not_answered():
+    assert_verdict(first_block(..., {}), "open", "not answered yet")

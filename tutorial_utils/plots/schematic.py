@@ -30,7 +30,7 @@ class Part(NamedTuple):
 
 
 def parts(parts: Sequence[Part], *, title: str, backward_to: str | None = None) -> Figure:
-    """Draw the parts of a network as boxes from left to right. Used in lessons 00, 04 and 05.
+    """Draw the parts of a network as boxes from left to right. Used in lessons 00, 04, 05 and 10.
 
     Args:
         parts: in the order in which an image passes them. A removed one is drawn above the part
