@@ -55,11 +55,9 @@ def curves(
         _draw_baselines(axes, (baselines or {}).get(metric, {}))
     if marks:
         _mark_best_and_gap(panels, next(iter(histories.values())))
-    if len(histories) < 3 and not baselines:
-        panels[1].legend(fontsize=9)
-    else:  # it would cover lines
-        lines = panels[1].get_legend_handles_labels()
-        figure.legend(*lines, loc="outside lower center", ncols=4, fontsize=9)
+    lines = panels[1].get_legend_handles_labels()
+    look = {"ncols": 2 if len(histories) == 2 else 4, "fontsize": 9}
+    figure.legend(*lines, loc="outside lower center", **look)  # inside it would cover lines
     figure.suptitle(plain(title))
     return figure
 
@@ -81,7 +79,7 @@ def fits(
         marks: whether to mark the gap between each run's last two losses.
         log: use logarithmic upright axes.
     """
-    size = (min(13, 3.6 * len(histories)), 3.8)
+    size = (min(11, 3.6 * len(histories)), 3.8)
     figure, panels = panel_axes(len(histories), *size, sharex=True, sharey=True)
     for axes, (name, frame) in zip(panels, histories.items(), strict=True):
         _draw_run(axes, frame, "loss", 0)
