@@ -8,7 +8,8 @@ online (photographs and ImageNet weights that were downloaded before, so the dow
 counted). Every run starts with an empty cache. Memory is the highest sum, over the processes of the
 group, of anonymous and shared pages, plus the largest set of mapped files (the libraries, which the
 processes share). Needs the right to make a control group (root). With --write, the lines about time
-and memory at the head of the lessons are replaced.
+and memory at the head of the lessons are replaced; with --store, the outputs of the offline run are
+stored in the lessons.
 
 Source: https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
 """
@@ -88,8 +89,12 @@ def main() -> None:
     with kernel_in(group), server_in(group):
         for path in lessons.find_lessons(only=options.only):
             for world, settings in worlds.items():
-                rows.append({"lesson": path.stem, "world": world} | measure(path, settings, group))
+                book = nbformat.read(path, as_version=4)
+                row = measure(book, path.parent, settings, group)
+                rows.append({"lesson": path.stem, "world": world} | row)
                 print(rows[-1], flush=True)
+                if options.store and world == "offline" and row["status"] == "ok":
+                    nbformat.write(lessons.clean(book), path)
     machine = f"{platform.machine()}, {os.cpu_count()} cores, {datetime.date.today()}"
     if options.out.exists():  # other lessons stay
         new = {row["lesson"] for row in rows}
@@ -109,6 +114,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--torch-home", default="", help="TORCH_HOME with ImageNet's weights")
     parser.add_argument("--out", type=Path, default=Path("bench/lessons.json"))
     parser.add_argument("--write", action="store_true", help="write the lessons' head lines")
+    parser.add_argument("--store", action="store_true", help="store the offline run's outputs")
     return parser.parse_args()
 
 
@@ -146,15 +152,20 @@ def kernel_in(group: ControlGroup) -> Iterator[None]:
         yield
 
 
-def measure(path: Path, settings: dict[str, str], group: ControlGroup) -> dict:
-    """Run one lesson and return its status, seconds and peak memory."""
+def measure(
+    book: nbformat.NotebookNode, folder: Path, settings: dict[str, str], group: ControlGroup
+) -> dict:
+    """Run one lesson in its folder and return its status, seconds and peak memory."""
     cache = tempfile.mkdtemp()
     environment = os.environ | {"TORCH_HOME": cache, "ANTS_BEES_CACHE": cache} | settings
     client = NotebookClient(
-        nbformat.read(path, as_version=4),
+        book,
         timeout=1200,
         kernel_name="bench",
-        resources={"metadata": {"path": str(path.parent)}},
+        record_timing=False,
+        store_widget_state=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(folder)}},
     )
     peak, done, kills = [group.used_bytes()], threading.Event(), group.kills()
 

@@ -74,7 +74,7 @@ def test_the_verdict_says_what_was_measured():
     [
         (0.015, "difference with 153 images"),
         (-0.03, "subtract the accuracy on other images from"),
-        (0.975, "the accuracy on the images that chose"),
+        (0.975, "the accuracy where it was chosen"),
         (0.945, "the accuracy on other images; subtract"),
         (3.0, "a fraction, not percentage points"),
         (0.5, "not the difference of the two accuracies"),

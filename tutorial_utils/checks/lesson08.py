@@ -125,7 +125,7 @@ def wins_needed(answer: Any, pair: Any = None) -> str:
         return f"even {n} of {n} give {_p_value(n, 0):.3f}: so few images can show nothing"
     found = f"of {n} images {want} give {_p_value(want, n - want):.3f}"
     won = max(pair.only_first, pair.only_second)
-    return f"{found}; in your run the better network won {won}"
+    return f"{found}; in your run one network has {won} of them"
 
 
 def _win_slips(n: int, want: int) -> Iterable[Slip]:

@@ -55,7 +55,7 @@ def bias_of_50(answer: Any, best_of: Callable[..., tuple[float, float]]) -> str:
     Args:
         answer: the difference of the two accuracies, a fraction.
         best_of: the lesson's function (k, size=153) -> the accuracy of the best of k runs on the
-            images that chose it, and on other images.
+            images used for choosing, and on other images.
     """
     hint = "give one number, such as 0.01"
     got = number(answer, hint=hint)
@@ -65,7 +65,7 @@ def bias_of_50(answer: Any, best_of: Callable[..., tuple[float, float]]) -> str:
     slips = (
         (usual, given, "that is the difference with 153 images: give best_of the size 50"),
         (-want, given, "subtract the accuracy on other images from the other one"),
-        (here, given, "that is the accuracy on the images that chose; subtract that on others"),
+        (here, given, "that is the accuracy where it was chosen; subtract that on other images"),
         (elsewhere, given, "that is the accuracy on other images; subtract it from the other one"),
         (100 * want, given, "give a fraction, not percentage points"),
     )
