@@ -298,6 +298,16 @@ def test_four_comparisons_give_a_false_alarm_in_at_most_one_of_five():
     assert share <= 0.2 + 4 * error
 
 
+def test_the_sign_test_of_six_seeds_rejects_equal_methods_in_at_most_one_of_twenty():
+    # Lesson 09: ties are left out, and only 6:0 and 0:6 are below 0.05.
+    differences = numpy.random.default_rng(18).integers(-4, 5, (20_000, 6))
+    wins, losses = (differences > 0).sum(1), (differences < 0).sum(1)
+    table = {(k, n): stats.binomtest(k, n).pvalue for n in range(1, 7) for k in range(n + 1)}
+    p = numpy.array([table.get((w, w + n), 1.0) for w, n in zip(wins, losses, strict=True)])
+    share, error = share_and_error(p <= 0.05)
+    assert share <= 0.05 + 4 * error
+
+
 def test_one_of_two_equal_rates_wins_all_four_seeds_with_probability_one_eighth():
     first, second = numpy.random.default_rng(16).normal(size=(2, 20_000, 4))
     wins = (first > second).sum(1)
