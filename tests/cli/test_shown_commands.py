@@ -1,4 +1,4 @@
-"""Every command that the README and the lessons show is one that the package has."""
+"""Every command that the README, docs/ and the lessons show is one that the package has."""
 
 import json
 import re
@@ -16,11 +16,12 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def texts() -> list[str]:
-    """Return the README and the lessons' text, without their code."""
+    """Return the pages and the lessons' text, without their code."""
     books = [*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "notebooks/solutions").glob("*.ipynb")]
     cells = [cell for book in books for cell in json.loads(book.read_text("utf-8"))["cells"]]
     prose = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
-    return [(ROOT / "README.md").read_text("utf-8"), *prose]
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    return [*(page.read_text("utf-8") for page in pages), *prose]
 
 
 def shown_commands() -> list[str]:
