@@ -249,7 +249,7 @@ def test_the_interval_of_paired_differences_covers_about_95_percent():
 
 
 def heavy_losses(rounds, generator):
-    """Draw losses of which few images have most: a lognormal distribution with mean 1."""
+    """Draw losses with mean 1 from a lognormal distribution: few images have most of the loss."""
     return generator.lognormal(-2.0, 2.0, (rounds, IMAGES))
 
 
