@@ -85,7 +85,7 @@ def rim_verdict(answer: Any, rim_test: Any = None, swap_test: Any = None) -> str
     expect(
         hasattr(rim_test, "p_value") and hasattr(swap_test, "p_value"),
         "the results of the two tests are missing",
-        hint="run the cell of the check as it stands in the lesson, after the cells above it",
+        hint="run the lesson's own check cell unchanged, after the cells above it",
     )
     tests = {"rim and baseline": rim_test, "same and another class": swap_test}
     correct = tuple(_found(test) for test in tests.values())

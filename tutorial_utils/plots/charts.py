@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 from torch import Tensor
 
 from tutorial_utils.plots.style import (
@@ -18,6 +17,7 @@ from tutorial_utils.plots.style import (
     plain,
     series_style,
     single_axes,
+    use_log_axis,
 )
 
 
@@ -97,7 +97,7 @@ def bars(
         unit: written behind each number.
         log: use a logarithmic axis.
         marked: names whose bars are orange and hatched, in a legend.
-        marked_label: what the mark stands for.
+        marked_label: the meaning of the mark.
 
     Raises:
         ValueError: if panels have different names, or a marked name is none of them.
@@ -155,11 +155,9 @@ def lines(
             look = {"color": style.colour, "ls": style.line, "ms": 8 if len(x) == 1 else 4}
             look["marker"] = style.marker if len(x) < 200 else ""  # a curve has no points
             axes.plot(x, y, label=plain(name), markevery=max(1, len(x) // 12), **look)
-        axes.set(xlabel=plain(xlabel), ylabel=plain(label), yscale="log" if log else "linear")
+        axes.set(xlabel=plain(xlabel), ylabel=plain(label))
         if log:
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_formatter("")
+            use_log_axis(axes)
         axes.grid(alpha=0.3)
     handles = {h.get_label(): h for axes in all_axes for h in axes.lines}
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=4, fontsize=10)
@@ -225,7 +223,7 @@ def scatter(
         title: of the figure.
         method: what made the coordinates, for the labels of the axes, e.g. "t-SNE".
         marked: (N,) bool, points to draw a ring around, e.g. those that were classified wrongly.
-        marked_label: what the ring stands for.
+        marked_label: the meaning of the ring.
 
     Raises:
         ValueError: if there is no panel, or the numbers do not match.

@@ -37,6 +37,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.ticker import LogLocator
 from PIL import Image
 
 # Okabe and Ito
@@ -111,6 +112,14 @@ def panel_axes(
     """Return a new figure, width and height in inches, with axes side by side."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, list(figure.subplots(1, panels, squeeze=False, **shared)[0])
+
+
+def use_log_axis(axes: Axes) -> None:
+    """Make the upright axis logarithmic, with plain numbers such as 0.05 at its ticks."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
 
 
 def show(figure: Figure, alt: str, *, dpi: int = 100) -> None:

@@ -7,7 +7,6 @@ import numpy as np
 import pandas
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 
 from tutorial_utils._support.intervals import interval
 from tutorial_utils.plots.style import (
@@ -19,6 +18,7 @@ from tutorial_utils.plots.style import (
     plain,
     series_style,
     single_axes,
+    use_log_axis,
 )
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def curves(
     panels[0].set(title="Loss", xlabel="epoch", ylabel="cross-entropy per image")
     panels[1].set(title="Accuracy", xlabel="epoch", ylabel="fraction correct")
     if log:
-        _use_log_axis(panels[0])
+        use_log_axis(panels[0])
     for axes, metric in zip(panels, ("loss", "accuracy"), strict=True):
         _draw_baselines(axes, (baselines or {}).get(metric, {}))
     if marks:
@@ -90,7 +90,7 @@ def fits(
             _mark_gap(axes, frame)
     panels[0].set_ylabel("cross-entropy per image")
     if log:
-        _use_log_axis(panels[0])
+        use_log_axis(panels[0])
     else:
         panels[0].set_ylim(bottom=0)
     handles, names = panels[0].get_legend_handles_labels()
@@ -339,13 +339,6 @@ def _draw_run(axes: Axes, frame: pandas.DataFrame, metric: str, index: int, name
         axes.plot(frame["epoch"], frame[f"{split}_{metric}"], **look)
     axes.grid(alpha=0.3)
     axes.xaxis.get_major_locator().set_params(integer=True)
-
-
-def _use_log_axis(axes: Axes) -> None:
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("")
 
 
 def _draw_baselines(axes: Axes, values: Mapping[str, float]) -> None:
