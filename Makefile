@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 READY_FOR_TESTS := $(VENV)/.ready-for-tests
 PIP := python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 
-.PHONY: help lessons test test-fast test-browser browser test-colab test-widgets7 lab badges images glossary notebooks results bench bench-cost bench-widgets bench-weights bench-lessons doctor clean
+.PHONY: help lessons test test-fast test-faults test-browser browser test-colab test-widgets7 lab badges images glossary notebooks results bench bench-cost bench-widgets bench-weights bench-lessons doctor clean
 
 help: ## List the commands (this text)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -20,10 +20,13 @@ SIDE_BY_SIDE ?= -n 2 --dist worksteal
 
 test: $(READY_FOR_TESTS) ## Run every test: style, imports, package, all lessons by papermill and nbval
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not long"
+
+test-faults: $(READY_FOR_TESTS) ## Inject every fault of tests/faults, the long ones too, and count them
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) tests/faults
 
 test-fast: $(READY_FOR_TESTS) ## Run the tests that run no whole lesson
-	$(BIN)/python -m pytest -m "not lessons"
+	$(BIN)/python -m pytest -m "not lessons and not long"
 
 test-browser: $(READY_FOR_TESTS) ## Run the tests that drive a browser (CHROMIUM=PATH names one)
 	$(BIN)/python -m pytest tests/browser
@@ -40,7 +43,7 @@ COLAB_BIN := $(COLAB)/bin
 COLAB_LESSONS ?= 04_freezing or 06_training
 
 test-colab: $(COLAB)/.ready ## Run the unit tests and two lessons with Colab's versions
-	$(COLAB_BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lessons and not browser"
+	$(COLAB_BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lessons and not browser and not long"
 	$(COLAB_BIN)/python -m pytest $(SIDE_BY_SIDE) tests/notebooks/test_lessons.py -k "$(COLAB_LESSONS)"
 
 # ipywidgets 7, which Colab and older JupyterLabs have, in its own environment.
@@ -48,7 +51,7 @@ WIDGETS7 ?= .venv-widgets7
 WIDGETS7_BIN := $(WIDGETS7)/bin
 
 test-widgets7: $(WIDGETS7)/.ready ## Run the unit tests with ipywidgets 7.7.1
-	$(WIDGETS7_BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lessons and not browser"
+	$(WIDGETS7_BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lessons and not browser and not long"
 
 $(WIDGETS7)/.ready: requirements.txt tests/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(WIDGETS7)

@@ -17,6 +17,27 @@ def pytest_report_header():
     return online.describe()
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Print in one line how many faults of `tests/faults` were tried and survived.
+
+    It stands here, because with parallel workers the main process loads no conftest.py below.
+    """
+    outcomes = {
+        kind: {report.nodeid for report in terminalreporter.getreports(kind) if _of_a_fault(report)}
+        for kind in ("passed", "failed", "error", "skipped")
+    }
+    lost = outcomes["failed"] | outcomes["error"]
+    survived = outcomes["passed"] - lost
+    if survived or lost or outcomes["skipped"]:
+        skipped = f", {len(outcomes['skipped'])} not tried here" if outcomes["skipped"] else ""
+        text = f"faults: {len(survived | lost)} tried, {len(survived)} survived"
+        terminalreporter.write_line(f"{text}, {len(lost)} not{skipped}")
+
+
+def _of_a_fault(report):
+    return report.nodeid.startswith("tests/faults/")
+
+
 @pytest.fixture(scope="session")
 def lessons_cache(tmp_path_factory):
     """Return a cache that all lessons share, so that the synthetic images are drawn once.
