@@ -2,20 +2,14 @@
 
     python bench/lessons.py --photographs FOLDER --torch-home FOLDER --out bench/lessons.json
 
-JupyterLab's server and one kernel after another run in a memory control group of 2 GiB, which Linux
-enforces as Binder does. A lesson runs in two worlds: offline (synthetic images, demo weights) and
-online (photographs and ImageNet weights that were downloaded before, so the download is not
-counted). Every run starts with an empty cache. Memory is the highest sum, over the processes of the
-group, of anonymous and shared pages, plus the largest set of mapped files (the libraries, which the
-processes share). Needs the right to make a control group (root). With --write, the lines about time
-and memory at the head of the lessons are replaced; with --store, the outputs of the offline run are
-stored in the lessons.
-
-Source: https://docs.kernel.org/admin-guide/cgroup-v1/memory.html
+JupyterLab's server and one kernel after another run in a memory control group (control_group.py);
+this needs root. A lesson runs in two worlds: offline (synthetic images, demo weights) and online
+(photographs and ImageNet weights that were downloaded before, so the download is not counted).
+Every run starts with an empty cache. With --write, the lines about time and memory at the head of
+the lessons are replaced; with --store, the outputs of the offline run are stored in the lessons.
 """
 
 import argparse
-import contextlib
 import datetime
 import json
 import math
@@ -23,59 +17,20 @@ import os
 import platform
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+from control_group import GIB, KERNEL, ControlGroup, kernel_in, server_in
 from nbclient import NotebookClient
 
 from tutorial_utils.batch import lessons
 
-GIB = 2**30
-LIMIT = 2 * GIB  # Binder's
-ENTER = 'echo $$ > "$0" && exec "$@"'  # of a shell: join the control group, become the command
 COMPUTING = re.compile(
     r"(Computing on two CPU cores: ).*? offline, .*? online(.*?\. )Memory: .*? online\."
 )
-
-
-class ControlGroup:
-    """A memory control group with a limit, version 1 or 2."""
-
-    def __init__(self, name: str = "ants-and-bees") -> None:
-        first = Path("/sys/fs/cgroup/memory")
-        self.version = 1 if first.is_dir() else 2
-        self.folder = (first if self.version == 1 else first.parent) / name
-        self.folder.mkdir(exist_ok=True)
-        limit = "memory.limit_in_bytes" if self.version == 1 else "memory.max"
-        (self.folder / limit).write_text(str(LIMIT))
-
-    def command(self, *arguments: str) -> list[str]:
-        """Return a command that runs the arguments in the group."""
-        return ["sh", "-c", ENTER, str(self.folder / "cgroup.procs"), *arguments]
-
-    def kills(self) -> int:
-        """Return how many processes of the group were killed for memory so far."""
-        file = "memory.oom_control" if self.version == 1 else "memory.events"
-        found = re.search(r"oom_kill (\d+)", (self.folder / file).read_text())
-        return int(found[1]) if found else 0
-
-    def used_bytes(self) -> int:
-        """Return the memory that the processes of the group use now."""
-        own, files = 0, [0]
-        for pid in (self.folder / "cgroup.procs").read_text().split():
-            with contextlib.suppress(OSError):
-                status = Path(f"/proc/{pid}/status").read_text()
-                sizes = dict(re.findall(r"^Rss(\w+):\s+(\d+) kB$", status, re.M))
-                own += 1024 * (int(sizes.get("Anon", 0)) + int(sizes.get("Shmem", 0)))
-                files.append(1024 * int(sizes.get("File", 0)))
-        return own + max(files)
 
 
 def main() -> None:
@@ -118,40 +73,6 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-@contextlib.contextmanager
-def server_in(group: ControlGroup) -> Iterator[None]:
-    """Run JupyterLab's server in the group and load its page once."""
-    port = 8899
-    flags = ["--no-browser", "--allow-root", f"--port={port}", "--ServerApp.port_retries=0"]
-    command = group.command(sys.executable, "-m", "jupyterlab", *flags, "--IdentityProvider.token=")
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(120):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/lab", timeout=10).read()
-                break
-            time.sleep(0.5)
-        else:
-            raise TimeoutError("JupyterLab did not start within a minute")
-        yield
-    finally:
-        server.terminate()
-        server.wait()
-
-
-@contextlib.contextmanager
-def kernel_in(group: ControlGroup) -> Iterator[None]:
-    """Install a kernel "bench", which starts in the group, for the time of the block."""
-    with tempfile.TemporaryDirectory() as folder:
-        spec = Path(folder, "kernels", "bench", "kernel.json")
-        spec.parent.mkdir(parents=True)
-        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        content = {"argv": group.command(*command), "display_name": "bench", "language": "python"}
-        spec.write_text(json.dumps(content))
-        os.environ["JUPYTER_PATH"] = folder
-        yield
-
-
 def measure(
     book: nbformat.NotebookNode, folder: Path, settings: dict[str, str], group: ControlGroup
 ) -> dict:
@@ -161,7 +82,7 @@ def measure(
     client = NotebookClient(
         book,
         timeout=1200,
-        kernel_name="bench",
+        kernel_name=KERNEL,
         record_timing=False,
         store_widget_state=False,
         coalesce_streams=True,

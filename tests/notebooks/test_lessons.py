@@ -1,7 +1,9 @@
 """Every lesson runs in both common worlds, online and offline, and twice in one kernel.
 
 Online: by papermill from the repository's root, with the photographs and weights in the form of
-ImageNet's. Offline: by nbval in the lesson's own folder, against the stored outputs.
+ImageNet's. Offline: by nbval in the lesson's own folder, against the stored outputs. Where the
+system allows it, JupyterLab's server and the kernel together have Binder's 2 GiB of memory in the
+runs online and twice in one kernel.
 """
 
 import copy
@@ -19,6 +21,10 @@ from tutorial_utils import lesson
 from tutorial_utils.batch import lessons, runner
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "bench"))
+
+import control_group  # noqa: E402
+
 LESSONS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 SHORT = {"epochs": 2, "source": "synthetic", "seeds": 2}
 
@@ -37,24 +43,50 @@ def torch_home() -> Path | None:
     return online.torch_home()
 
 
+@pytest.fixture(scope="session")
+def group(worker_id):
+    """Run JupyterLab in a control group of 2 GiB; None where the system allows none."""
+    try:
+        found = control_group.ControlGroup(f"ants-and-bees-{worker_id}")
+    except OSError:
+        yield None
+        return
+    with control_group.kernel_in(found), control_group.server_in(found):
+        yield found
+
+
+def run(book: nbformat.NotebookNode, name: str, folder: Path, parameters: dict, group) -> Path:
+    """Run a notebook in the group without an error, and return the executed notebook's path."""
+    if group:
+        book.metadata.kernelspec.name = control_group.KERNEL
+    (folder / "copy").mkdir()
+    nbformat.write(book, folder / "copy" / name)
+    kills = group.kills() if group else 0
+    row = lessons.run_notebook(folder / "copy" / name, folder / name, parameters)
+    assert row["status"] == "ok", row["error"]
+    assert not group or group.kills() == kills, "more than 2 GiB of memory"
+    return folder / name
+
+
+@pytest.mark.memory
 @pytest.mark.any_images
 @every_lesson
-def test_papermill_runs_it_online(path, tmp_path, monkeypatch, torch_home):
+def test_papermill_runs_it_online(path, tmp_path, monkeypatch, torch_home, group):
     images = "folder" if os.environ.get("ANTS_BEES_DIR") else "synthetic"
     if torch_home:
         monkeypatch.setenv("TORCH_HOME", str(torch_home))
     monkeypatch.chdir(ROOT)
-    row = lessons.run_notebook(path, tmp_path / path.name, short(path, source=images))
-    assert row["status"] == "ok", row["error"]
-    result = lessons.read_result(tmp_path / path.name)
+    book = nbformat.read(path, as_version=4)
+    result = lessons.read_result(run(book, path.name, tmp_path, short(path, source=images), group))
     assert result["lesson"] == path.stem
     assert result["peak_bytes"] > 0
     if "weights" in result:
         assert result["weights"] == ("imagenet" if torch_home else "demo")
 
 
+@pytest.mark.memory
 @every_lesson
-def test_it_can_be_run_twice_in_one_kernel(path, tmp_path):
+def test_it_can_be_run_twice_in_one_kernel(path, tmp_path, group):
     book = nbformat.read(path, as_version=4)
     # Papermill sets parameters once, so the second run goes without the cell of their defaults.
     tagged = [c for c in book.cells if "parameters" not in c.metadata.get("tags", [])]
@@ -62,9 +94,19 @@ def test_it_can_be_run_twice_in_one_kernel(path, tmp_path):
     for cell in again:
         cell.id += "-again"
     book.cells += again
-    nbformat.write(book, tmp_path / path.name)
-    row = lessons.run_notebook(tmp_path / path.name, tmp_path / "out.ipynb", short(path, epochs=1))
-    assert row["status"] == "ok", row["error"]
+    run(book, path.name, tmp_path, short(path, epochs=1), group)
+
+
+@pytest.mark.memory
+def test_more_than_two_gib_would_be_noticed(tmp_path, group):
+    if group is None:
+        pytest.skip("this system allows no control group")
+    book = nbformat.v4.new_notebook(
+        metadata={"kernelspec": {"name": "python3", "display_name": ""}}
+    )
+    book.cells = [nbformat.v4.new_code_cell("filled = b'1' * (5 * 2**29)")]
+    with pytest.raises(AssertionError, match="DeadKernelError"):
+        run(book, "large.ipynb", tmp_path, {}, group)
 
 
 @every_lesson
