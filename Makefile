@@ -41,7 +41,7 @@ browser: $(READY_FOR_TESTS) ## Download the Chromium that the tests in a browser
 
 # Colab's versions, in their own environment.
 COLAB ?= .venv-colab
-COLAB_PYTHON ?= python3.12
+COLAB_PYTHON ?= python3.13
 COLAB_BIN := $(COLAB)/bin
 COLAB_LESSONS ?= 04_freezing or 06_training
 
@@ -64,7 +64,7 @@ $(WIDGETS7)/.ready: requirements.txt tests/requirements.txt pyproject.toml
 	$(WIDGETS7_BIN)/$(PIP) --no-deps -e .
 	touch $@
 
-$(COLAB)/.ready: $(wildcard binder/colab-constraints*.txt *requirements.txt tests/requirements.txt) binder/colab.py pyproject.toml
+$(COLAB)/.ready: binder/colab-constraints.txt requirements.txt tests/requirements.txt binder/colab.py pyproject.toml
 	$(COLAB_PYTHON) -m venv $(COLAB)
 	$(COLAB_BIN)/python binder/colab.py > $(COLAB)/requirements.txt
 	$(COLAB_BIN)/$(PIP) -r $(COLAB)/requirements.txt

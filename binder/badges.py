@@ -165,6 +165,8 @@ def _planned(new: Address, root: Path) -> list[tuple[Path, str]]:
     solutions = sorted((root / "notebooks" / "solutions").glob("*.ipynb"))
     plan = [(root / "pyproject.toml", _project(root / "pyproject.toml", new))]
     plan.append((root / "README.md", _readme(root / "README.md", old, new)))
+    citation = root / "CITATION.cff"
+    plan.append((citation, rewrite(citation.read_text(encoding="utf-8"), old, new)))
     plan += [(path, _lesson(path, old, new)) for path in lessons]
     return plan + [(path, _notebook(path, old, new)) for path in solutions]
 

@@ -5,7 +5,6 @@ JupyterLab, which Colab does not have, and with onnx as the bootstrap cell would
 """
 
 import re
-import sys
 import tomllib
 from pathlib import Path
 
@@ -24,15 +23,13 @@ def requirements(path: Path) -> dict[str, str]:
     return {name_of(line): line for line in lines if line and line[0] not in "#-"}
 
 
-def merged(root: Path = ROOT, python: tuple[int, int] = sys.version_info[:2]) -> list[str]:
-    """Return the requirements with Colab's versions, for this Python or another."""
+def merged(root: Path = ROOT) -> list[str]:
+    """Return the requirements with Colab's versions."""
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     found = requirements(root / "requirements.txt")
     found |= requirements(root / "tests" / "requirements.txt")
     found |= {name_of(line): line for line in project["optional-dependencies"]["colab"]}
     found |= requirements(root / "binder" / "colab-constraints.txt")
-    if python >= (3, 13):
-        found |= requirements(root / "binder" / "colab-constraints-3.13.txt")
     return [line for name, line in sorted(found.items()) if name not in ABSENT]
 
 

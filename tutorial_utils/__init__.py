@@ -7,7 +7,7 @@ module imports which.
 
 import importlib
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 __all__ = [
     "attribution",
     "batch",

@@ -31,6 +31,7 @@ def small(tmp_path):
     (tmp_path / "pyproject.toml").write_text(
         '[project.urls]\nRepository = "https://github.com/a/b"\n\n[tool.tutorial]\nref = "main"\n'
     )
+    (tmp_path / "CITATION.cff").write_text("repository-code: https://github.com/a/b\n")
     (tmp_path / "README.md").write_text(
         "# Course\n\nRead it.\n\n    git clone https://github.com/a/b\n"
     )
@@ -53,7 +54,8 @@ def small(tmp_path):
 
 
 def everything(root: Path) -> dict[str, str]:
-    paths = [root / "pyproject.toml", root / "README.md", *sorted(root.rglob("*.ipynb"))]
+    paths = [root / name for name in ("pyproject.toml", "CITATION.cff", "README.md")]
+    paths += sorted(root.rglob("*.ipynb"))
     return {p.relative_to(root).as_posix(): p.read_text(encoding="utf-8") for p in paths}
 
 
@@ -79,7 +81,7 @@ def test_every_lesson_has_its_badges_and_its_bootstrap_cell(path):
 
 def test_the_command_changes_every_address_and_back(tmp_path, capsys):
     copied = tmp_path
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("pyproject.toml", "CITATION.cff", "README.md"):
         shutil.copy(ROOT / name, copied / name)
     shutil.copytree(ROOT / "notebooks", copied / "notebooks")
     now = badges.read(copied)

@@ -59,7 +59,7 @@ def test_binder_installs_what_the_course_pins():
 
 @pytest.mark.parametrize(
     "file",
-    ["requirements.txt", "binder/colab-constraints.txt", "binder/colab-constraints-3.13.txt"],
+    ["requirements.txt", "binder/colab-constraints.txt"],
 )
 def test_the_package_admits_these_versions(file):
     have = pins(ROOT / file)
@@ -72,19 +72,13 @@ def test_the_package_admits_these_versions(file):
 
 
 def test_what_colab_gets_beside_its_own():
-    lines = colab.merged(python=(3, 12))
+    lines = colab.merged()
     assert {"torch==2.11.0", "torchvision==0.26.0", "ipywidgets==7.7.1"} <= set(lines)
     assert "onnx<1.21" in lines, "later ones would replace Colab's protobuf"
     names = [colab.name_of(line) for line in lines]
     assert names == sorted(set(names))
     assert not {"jupyterlab"} & set(names)
     assert set(pins(ROOT / "requirements.txt")) - {"jupyterlab"} <= set(names)
-
-
-def test_python_3_13_gets_other_versions_of_what_has_no_wheel_for_it_only():
-    older, newer = (set(colab.merged(python=(3, minor))) for minor in (12, 13))
-    assert older - newer == {"numpy==2.0.2", "pandas==2.2.2"}
-    assert {colab.name_of(line) for line in newer - older} == {"numpy", "pandas"}
 
 
 @no_windows
