@@ -161,3 +161,20 @@ def test_vgg16_needs_its_memory_before_any_work(monkeypatch):
     lesson.check(dict(large), vgg16_gib=1.9)
     with pytest.raises(MemoryError, match=r"needs 6.3 GiB .* 2.0 GiB are free: set arch"):
         lesson.check(dict(large), vgg16_gib=6.3)
+
+
+def test_the_device_is_torch_s_accelerator_or_the_processor(monkeypatch):
+    monkeypatch.delenv("ANTS_BEES_DEVICE", raising=False)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: None)
+    assert lesson.find_device() == torch.device("cpu")
+    mps = torch.device("mps")
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: mps)
+    assert lesson.find_device() == mps
+    monkeypatch.setenv("ANTS_BEES_DEVICE", "cpu")
+    assert lesson.find_device() == torch.device("cpu")
+
+
+def test_a_device_that_torch_does_not_know_raises(monkeypatch):
+    monkeypatch.setenv("ANTS_BEES_DEVICE", "abacus")
+    with pytest.raises(ValueError, match="ANTS_BEES_DEVICE must name a device .*, not 'abacus'"):
+        lesson.find_device()

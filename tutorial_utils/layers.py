@@ -263,8 +263,8 @@ def _timed(
 
 
 def _now(images: Tensor) -> float:
-    if images.is_cuda:
-        torch.cuda.synchronize()  # a GPU works on after the call returns
+    if images.device.type != "cpu":
+        torch.accelerator.synchronize()  # a GPU works on after the call returns
     return time.perf_counter()
 
 

@@ -8,6 +8,7 @@ Source: papermill, https://papermill.readthedocs.io/en/latest/usage-parameterize
 """
 
 import difflib
+import os
 import platform
 import sys
 import threading
@@ -111,6 +112,35 @@ def peak_bytes() -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def find_device():
+    """Return the device for a lesson: the GPU that torch can use, or else the processor.
+
+    A GPU is what `torch.accelerator` finds, such as CUDA's or Apple's. The environment variable
+    ANTS_BEES_DEVICE overrides it, for example with "cpu".
+
+    Used in lessons 04, 05, 06, 07, 08, 09, 10, 11, 12, 13, 14.
+
+    Returns:
+        A `torch.device`.
+
+    Raises:
+        ValueError: if ANTS_BEES_DEVICE names no device of torch.
+
+    Source:
+        https://docs.pytorch.org/docs/stable/accelerator.html
+    """
+    import torch
+
+    if name := os.environ.get("ANTS_BEES_DEVICE", "").strip():
+        try:
+            return torch.device(name)
+        except RuntimeError as error:
+            raise ValueError(
+                f"ANTS_BEES_DEVICE must name a device of torch, such as cpu or cuda, not {name!r}"
+            ) from error
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
 class Cost(NamedTuple):

@@ -17,13 +17,13 @@ def doctor(options: argparse.Namespace) -> int:
     import torch
     import torchvision
 
-    from tutorial_utils import data, models
+    from tutorial_utils import data, lesson, models
     from tutorial_utils._support import connection
     from tutorial_utils._support.precision import native_bf16
 
     print(f"tutorial_utils {__version__}, Python {platform.python_version()}")
     print(f"torch {torch.__version__}, torchvision {torchvision.__version__}")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = lesson.find_device().type
     bf16 = "native" if native_bf16(device) else "emulated, so not used"
     print(f"device: {device}, {os.cpu_count()} processors; bfloat16: {bf16}")
     reached = "reached" if connection.online() else f"none, {connection.offline_reason()}"
