@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 ABSENT = {"jupyterlab"}
+BUILD = "setuptools>=77,<82"  # torch 2.11 takes no later one, and the wheel needs no earlier one
 
 
 def name_of(line: str) -> str:
@@ -29,7 +30,7 @@ def merged(root: Path = ROOT) -> list[str]:
     found = requirements(root / "requirements.txt")
     found |= requirements(root / "tests" / "requirements.txt")
     found |= {name_of(line): line for line in project["optional-dependencies"]["colab"]}
-    found |= requirements(root / "binder" / "colab-constraints.txt")
+    found |= requirements(root / "binder" / "colab-constraints.txt") | {"setuptools": BUILD}
     return [line for name, line in sorted(found.items()) if name not in ABSENT]
 
 
