@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tiny_runs import WIDTH, head, loader, measured, run, same, small_cnn, uphill
 from torch import nn
 
 from tutorial_utils import checkpoints, training
+from tutorial_utils._support import checksums
 
 
 def test_a_resumed_run_is_the_run(tmp_path, capsys):
@@ -115,11 +117,12 @@ def test_the_folder_holds_only_what_was_trained(tmp_path):
     best = f"weights-{history.best.epoch:04}.safetensors"
     assert names == {
         "checkpoint.json",
+        checkpoints.LOCK,
         best,
         "weights-0004.safetensors",
         "optimizer-0004.safetensors",
     }
-    weights = checkpoints._read_tensors(tmp_path / best)
+    weights = load_file(tmp_path / best)
     assert set(weights) == {"3.weight", "3.bias"}
 
 
@@ -225,7 +228,7 @@ def moments(monkeypatch, tmp_path):
 
         return call
 
-    monkeypatch.setattr(checkpoints, "save_file", watched(checkpoints.save_file))
+    monkeypatch.setattr(checksums, "save_file", watched(checksums.save_file))
     monkeypatch.setattr(os, "fsync", watched(os.fsync))
     monkeypatch.setattr(os, "replace", watched(os.replace))
     monkeypatch.setattr(Path, "unlink", watched(Path.unlink))

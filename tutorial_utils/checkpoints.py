@@ -1,7 +1,8 @@
 """Write a training run's best and last epoch to a folder, resume from it, load its weights.
 
 A checkpoint is a folder. `checkpoint.json`, the manifest, names the other files and is written
-last, in one step, so the folder holds one whole checkpoint at every moment. Nothing is a pickle.
+last, in one step, so the folder holds one whole checkpoint at every moment. Each file has a
+checksum in it, which is checked on reading. Nothing is a pickle.
 
 Source:
     safetensors, the file format of the weights: https://huggingface.co/docs/safetensors
@@ -15,19 +16,23 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+import filelock
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from tutorial_utils._support import checksums
 from tutorial_utils._support.arguments import check_choice
-from tutorial_utils._support.files import as_path, read_json, replace_file, write_json
+from tutorial_utils._support.files import as_path, read_json, write_json
 from tutorial_utils.history import Epoch, History
 
 MANIFEST = "checkpoint.json"
 FORMAT = 1  # of the checkpoint folder
 FILES = ("best", "last", "optimizer")
+PARTS = ("files", "frozen", "history", "optimizer", "recipe")  # of the manifest
+LOCK = "checkpoint.lock"  # held while a run writes; it is never deleted
+CURE = "Copy the checkpoint again from where it is whole, or train again into another folder"
 # Weights, optimiser states and temporary files, as opposed to the user's own files.
 OWN_FILES = re.compile(r"(weights|optimizer)-.*|\.(weights-|optimizer-|checkpoint\.json).*\.tmp")
 # How an optimiser computes, not what: another machine may differ in these and still resume.
@@ -55,7 +60,7 @@ def load_checkpoint(network: nn.Module, folder: str | Path, *, which: str = "bes
     check_choice("which", which, ("best", "last"))
     folder = as_path(folder)
     manifest = _read_manifest(folder)
-    _load_weights(network, folder / manifest["files"][which], manifest["frozen"])
+    _load_weights(network, folder / manifest["files"][which], manifest)
     history = History.from_dict(manifest["history"], folder / MANIFEST)
     return getattr(history, which)
 
@@ -83,6 +88,7 @@ class CheckpointWriter:
         self.frozen = _fingerprint(network, _trained(network))
         self.files: dict[str, str] = {}
         self.epoch = 0  # of the checkpoint in the folder
+        self.lock = filelock.FileLock(self.folder / LOCK)
 
     def open(self, *, resume: bool, epochs: int) -> History:
         """Return an empty history, or load the folder's checkpoint and return its history.
@@ -93,9 +99,21 @@ class CheckpointWriter:
 
         Raises:
             ValueError: if there is a checkpoint and `resume` is false, or it is from another run.
-            OSError: if the folder cannot be written.
+            OSError: if the folder cannot be written, or another run is writing to it.
         """
         self._check_writable()
+        self._acquire()
+        try:
+            return self._open(resume, epochs)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let other runs write to the folder."""
+        self.lock.release()
+
+    def _open(self, resume: bool, epochs: int) -> History:
         if not (self.folder / MANIFEST).exists():
             return History()
         if not resume:
@@ -112,9 +130,9 @@ class CheckpointWriter:
                 f"epochs={epochs}: epochs includes those before a resume, so give a higher number"
             )
         self.files, self.epoch = manifest["files"], history.last.epoch
-        state = self._optimizer_state(manifest["optimizer"])
+        state = self._optimizer_state(manifest)
         path = self.folder / self.files["last"]
-        _load_weights(self.network, path, manifest["frozen"], exactly=set(_trained(self.network)))
+        _load_weights(self.network, path, manifest, exactly=set(_trained(self.network)))
         self.optimizer.load_state_dict(state)
         return history
 
@@ -132,9 +150,10 @@ class CheckpointWriter:
         tensors, others = _split_state(self.optimizer.state_dict()["state"])
         manifest = {"format": FORMAT, "recipe": self.recipe, "frozen": self.frozen, "files": names}
         manifest |= {"optimizer": others, "history": asdict(history)}
+        manifest[checksums.KEY] = checksums.json_digest(manifest)
         try:
-            _write_tensors(self.folder / names["last"], _trained(self.network))
-            _write_tensors(self.folder / names["optimizer"], tensors)
+            checksums.write_tensors(self.folder / names["last"], _trained(self.network))
+            checksums.write_tensors(self.folder / names["optimizer"], tensors)
             write_json(self.folder / MANIFEST, manifest)
         except (OSError, SafetensorError) as error:
             raise OSError(
@@ -160,16 +179,29 @@ class CheckpointWriter:
                 f"that can be, with space for the weights"
             ) from error
 
+    def _acquire(self) -> None:
+        """Lock the folder; the lock of a process that was killed is free."""
+        try:
+            self.lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise OSError(
+                f"another run is writing its checkpoints to {self.folder}: wait until it has "
+                f"ended, or give another folder"
+            ) from None
+        except (OSError, NotImplementedError):
+            pass  # a disk without locks, such as some network drives: go on without one
+
     def _delete_old_files(self) -> None:
         """Delete older weights, and what a crash left of files that were being written."""
         for path in self.folder.iterdir():
             if OWN_FILES.fullmatch(path.name) and path.name not in self.files.values():
                 path.unlink(missing_ok=True)
 
-    def _optimizer_state(self, others: dict) -> dict:
+    def _optimizer_state(self, manifest: dict) -> dict:
         """Return the optimiser's state as `load_state_dict` takes it."""
-        state = {int(index): dict(values) for index, values in others.items()}
-        for name, tensor in _read_tensors(self.folder / self.files["optimizer"]).items():
+        state = {int(index): dict(values) for index, values in manifest["optimizer"].items()}
+        path = self.folder / self.files["optimizer"]
+        for name, tensor in _read_tensors(path, manifest).items():
             index, key = name.split(".", 1)
             state.setdefault(int(index), {})[key] = tensor
         return {"state": state, "param_groups": self.optimizer.state_dict()["param_groups"]}
@@ -238,10 +270,10 @@ def _fingerprint(network: nn.Module, without: Iterable[str]) -> str:
 
 
 def _load_weights(
-    network: nn.Module, path: Path, frozen: str, *, exactly: set[str] | None = None
+    network: nn.Module, path: Path, manifest: dict, *, exactly: set[str] | None = None
 ) -> None:
     """Copy a file's tensors into a network, after checking that every one of them fits."""
-    tensors = _read_tensors(path)
+    tensors = _read_tensors(path, manifest)
     own = _tensors(network)
     unknown = sorted(set(tensors) - set(own))
     if unknown:
@@ -262,7 +294,7 @@ def _load_weights(
             f"other tensors were trained in the checkpoint {path} than are trainable here: "
             f"{different}. Freeze the same layers to resume, or give another folder"
         )
-    if _fingerprint(network, tensors) != frozen:
+    if _fingerprint(network, tensors) != manifest["frozen"]:
         raise ValueError(
             f"the checkpoint {path} holds the trained tensors only, and this network's other "
             f"layers are not those it was trained with: build it with the same weights"
@@ -285,16 +317,12 @@ def _split_state(state: dict[int, dict]) -> tuple[dict[str, Tensor], dict[str, d
     return tensors, others
 
 
-def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    replace_file(path, lambda temporary: save_file(whole, temporary))
-
-
-def _read_tensors(path: Path) -> dict[str, Tensor]:
+def _read_tensors(path: Path, manifest: dict) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: the checkpoint is incomplete, train again")
     try:
-        return load_file(path)
+        known_to_be_old = checksums.KEY not in manifest
+        return checksums.read_tensors(path, cure=CURE, quiet=known_to_be_old)
     except SafetensorError as error:
         raise ValueError(
             f"{path} ({path.stat().st_size:,} bytes) is no complete safetensors file: {error}. It "
@@ -310,16 +338,20 @@ def _read_manifest(folder: Path) -> dict:
             f"A pickle, such as torch.save writes, is never opened, because that would run code"
         )
     path = folder / MANIFEST
-    manifest = read_json(path, "checkpoint")
+    try:
+        manifest = read_json(path, "checkpoint")
+    except ValueError as error:
+        raise ValueError(f"{error}. {CURE}") from error
     if manifest.get("format") != FORMAT:
         raise ValueError(
             f"{path} has the format {manifest.get('format')!r}; this version reads {FORMAT}"
         )
-    parts = ("files", "frozen", "history", "optimizer", "recipe")
     files = manifest.get("files", {})
-    for name in [n for n in parts if n not in manifest] + [n for n in FILES if n not in files]:
+    for name in [n for n in PARTS if n not in manifest] + [n for n in FILES if n not in files]:
         raise ValueError(f"{path} is no complete checkpoint: {name!r} is missing; train again")
     for file in files.values():
         if Path(file).name != file:
             raise ValueError(f"{path} names the file {file!r}, which is not beside it; train again")
+    computed = checksums.json_digest(manifest)
+    checksums.check(path, manifest, computed, known=("format", *PARTS), cure=CURE)
     return manifest

@@ -96,7 +96,8 @@ def fit(
         ValueError: if an argument is not allowed, nothing is trainable, or the folder's checkpoint
             is from another run.
         FloatingPointError: if the loss is no longer finite. The last checkpoint stays as it was.
-        OSError: if a checkpoint cannot be written. The one before it stays as it was.
+        OSError: if a checkpoint cannot be written, or another run is writing to the folder. The
+            checkpoint before it stays as it was.
     """
     _check_arguments(epochs, lr, seed, precision, resume=resume, checkpoint=checkpoint)
     _check_loader(train, "train")
@@ -131,6 +132,9 @@ def fit(
         log(f"{history.stopped}: {len(history.epochs)} of {epochs} epochs are finished")
     except FloatingPointError as error:
         raise FloatingPointError(f"{error}{writer.status() if writer else ''}") from None
+    finally:
+        if writer is not None:
+            writer.close()
     return history
 
 

@@ -83,7 +83,7 @@ def test_clear_all_names_everything_that_it_deletes(full_cache, capsys):
 
 def test_clear_prints_what_another_process_uses(full_cache, capsys):
     with cache.locked("synthetic-2"):
-        assert main(["cache", "--clear", "--all"]) == 0
+        assert main(["cache", "--clear", "--all"]) == 1
     printed = capsys.readouterr().out
     assert "synthetic-2 was not deleted: another process is using it" in printed
     assert "synthetic-2  deleted" not in printed and "freed 7.0 MB" in printed

@@ -6,6 +6,7 @@ from sample_models import NAMES, build, images_for
 from torch import nn
 
 from tutorial_utils import models
+from tutorial_utils._support import checksums
 from tutorial_utils.own_images import classifier
 
 
@@ -90,7 +91,7 @@ def test_a_model_is_replaced_whole_or_not_at_all(tiny, tmp_path, monkeypatch):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(classifier, "save_file", full)
+    monkeypatch.setattr(checksums, "save_file", full)
     with pytest.raises(OSError, match="could not be written.*No space left.*MB free"):
         classifier.save(tiny, path)
     assert path.read_bytes() == before

@@ -1,8 +1,10 @@
 """The cache: one folder for what takes long to make.
 
 `get_or_create` makes an entry once, whole or not at all, however many processes need it at the same
-time. An entry is a folder. Beside it are its lock, `NAME.lock`, and folders `NAME.part-*`, in which
-it is made. Locks are never deleted: a process may be waiting for one.
+time. An entry is a folder; its `complete.json` holds the size and the SHA-256 of each of its files.
+Beside it are its lock, `NAME.lock`, and folders `NAME.part-*`, in which it is made. Those of a
+killed process are deleted when anything is made or cleared: nobody holds their locks. Locks are
+never deleted: a process may be waiting for one.
 
 Sources:
     pooch, where an operating system wants caches: https://www.fatiando.org/pooch
@@ -10,9 +12,11 @@ Sources:
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,9 +34,19 @@ def cache_path() -> Path:
     """Return the cache folder's path, whether or not it exists.
 
     It is the folder that ANTS_BEES_CACHE names, or the one that the operating system has for it.
+
+    Raises:
+        PermissionError: if the user has no home folder, and ANTS_BEES_CACHE is not set.
     """
-    given = os.environ.get("ANTS_BEES_CACHE", "").strip()
-    return files.as_path(given) if given else pooch.os_cache("ants-and-bees")
+    if given := os.environ.get("ANTS_BEES_CACHE", "").strip():
+        return files.as_path(given)
+    try:
+        return pooch.os_cache("ants-and-bees")
+    except RuntimeError as error:  # neither HOME nor an entry in the list of users
+        raise PermissionError(
+            "this user has no home folder for the cache: set ANTS_BEES_CACHE to a folder that can "
+            "be written"
+        ) from error
 
 
 def cache_dir() -> Path:
@@ -55,17 +69,17 @@ def cache_dir() -> Path:
 
 
 def find(name: str) -> Path | None:
-    """Return the folder of an entry, or None unless it is there and whole.
+    """Return the folder of an entry, or None unless it is there, whole and unchanged.
 
-    Whole means that every file that `get_or_create` put there still has its size.
+    An entry of an earlier version has sizes only. If they are right it is taken, one line says so,
+    and its checksums are added.
     """
     folder = cache_path() / name
-    try:
-        sizes = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        whole = all((folder / path).stat().st_size == size for path, size in sizes.items())
-    except (OSError, ValueError, AttributeError):
+    if _fault(folder):
         return None
-    return folder if whole else None
+    with contextlib.suppress(OSError):  # it is read-only, or deleted by another process
+        _upgrade(folder)
+    return folder
 
 
 def get_or_create(
@@ -88,15 +102,17 @@ def get_or_create(
     if found := find(name):
         return found
     cache = cache_dir()
+    _delete_abandoned()
     with locked(name, what=what, quiet=quiet):
         if found := find(name):  # another process has made it in the meantime
             return found
-        for left_over in cache.glob(f"{name}{PART}*"):  # of a process that was killed
-            shutil.rmtree(left_over, ignore_errors=True)
+        if (cache / name).exists() and not quiet:
+            print(f"{cache / name} {_fault(cache / name)}: it is made again", flush=True)
         with tempfile.TemporaryDirectory(prefix=f"{name}{PART}", dir=cache) as work:
             made = make(Path(work))
-            _write_manifest(made)
-            shutil.rmtree(cache / name, ignore_errors=True)
+            (made / MANIFEST).write_text(json.dumps(_listing(made), indent=0), encoding="utf-8")
+            if (cache / name).exists():
+                os.replace(cache / name, Path(work) / ".replaced")
             os.replace(made, cache / name)
     return cache / name
 
@@ -132,7 +148,15 @@ def delete(name: str) -> None:
 def entries() -> list[tuple[str, int]]:
     """Return the folders in the cache and their sizes in bytes, by name."""
     folder = cache_path()
-    found = sorted(path for path in folder.glob("*") if path.is_dir()) if folder.is_dir() else []
+    try:
+        found = sorted(path for path in folder.iterdir() if path.is_dir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise PermissionError(
+            f"the cache folder {folder} cannot be read ({error.strerror}): set ANTS_BEES_CACHE to "
+            f"another folder, or make this one readable"
+        ) from error
     return [(path.name, _size_bytes(path)) for path in found]
 
 
@@ -140,21 +164,22 @@ def clear(prefix: str = "") -> tuple[int, dict[str, str]]:
     """Delete all entries, finished and unfinished, except those that another process is making.
 
     Args:
-        prefix: delete only entries whose names start with it.
+        prefix: delete only entries whose names start with it, and what killed processes left.
 
     Returns:
         The size of what was deleted, in bytes, and what is still there, with the reasons.
     """
     freed_bytes, left = 0, {}
     for name, size_bytes in entries():
-        if not name.startswith(prefix):
+        if not name.startswith(prefix) and PART not in name:
             continue
         folder = cache_path() / name
         try:
             with _lock(name.partition(PART)[0]).acquire(timeout=0):
                 shutil.rmtree(folder)
         except filelock.Timeout:
-            left[name] = "another process is using it"
+            if name.startswith(prefix):
+                left[name] = "another process is using it"
         except OSError as error:
             left[name] = f"it cannot be deleted, {error.strerror or error}"
         freed_bytes += size_bytes - _size_bytes(folder)
@@ -174,7 +199,65 @@ def _size_bytes(folder: Path) -> int:
     return size_bytes
 
 
-def _write_manifest(folder: Path) -> None:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    sizes = {path.relative_to(folder).as_posix(): path.stat().st_size for path in paths}
-    (folder / MANIFEST).write_text(json.dumps(sizes, indent=0), encoding="utf-8")
+def _delete_abandoned() -> None:
+    """Delete the folders in which killed processes were making entries: their locks are free."""
+    for folder in cache_path().glob(f"*{PART}*"):
+        lock = _lock(folder.name.partition(PART)[0])
+        with contextlib.suppress(filelock.Timeout, OSError), lock.acquire(timeout=0):
+            shutil.rmtree(folder)
+
+
+def _listing(folder: Path) -> dict[str, list]:
+    """Return size and SHA-256 of each file below a folder, by its path."""
+    paths = [path for path in _files(folder) if path != MANIFEST]
+    return {path: [(folder / path).stat().st_size, _digest(folder / path)] for path in paths}
+
+
+def _upgrade(folder: Path) -> None:
+    """Add checksums to an entry of an earlier version, whose sizes are right."""
+    if not all(isinstance(listed, list) for listed in _read_manifest(folder).values()):
+        text = "is of an earlier version: it had no checksums to check, only sizes, which are right"
+        print(f"{folder} {text}", file=sys.stderr)
+        files.write_json(folder / MANIFEST, _listing(folder))
+
+
+def _read_manifest(folder: Path) -> dict[str, list | int]:
+    """Return size and SHA-256 of each file by its path; only its size in an old entry."""
+    return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+
+
+def _fault(folder: Path) -> str | None:
+    """Return what is wrong with an entry, or None."""
+    try:
+        manifest = _read_manifest(folder)
+        for path, listed in manifest.items():
+            size_bytes, sha256 = listed if isinstance(listed, list) else (listed, None)
+            file = folder / path
+            if not file.is_file():
+                return f"lacks {path}"
+            if file.stat().st_size != size_bytes or (sha256 and _digest(file) != sha256):
+                return f"has another {path} than was written"
+    except (OSError, ValueError, TypeError, AttributeError):
+        return "is not complete"
+    extra = [path for path in _files(folder) if path not in manifest and _is_extra_image(path)]
+    return f"has {extra[0]}, which does not belong to it" if extra else None
+
+
+def _files(folder: Path) -> list[str]:
+    """Return the paths of all files below a folder, relative to it, sorted."""
+    found = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
+    return [path.as_posix() for path in found]
+
+
+def _is_extra_image(path: str) -> bool:
+    """Return whether a file that is not of the entry would be read with its images."""
+    from tutorial_utils._support import folders  # imports torchvision, which takes long
+
+    first, *others = path.split("/")
+    visible = all(map(folders.is_visible, others)) and folders.is_image_name(path)
+    return first in ("train", "val") and visible
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

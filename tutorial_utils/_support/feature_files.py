@@ -33,15 +33,13 @@ def read(note: dict, *, quiet: bool = False) -> np.ndarray | None:
     printed unless `quiet`. For `note` see `write`.
     """
     name = key_of(note)
-    folder = cache.cache_path() / name
-    if not folder.is_dir():
-        return None
-    if _fault(folder, note):
-        with contextlib.suppress(OSError):  # a cache that is read-only stays as it is
-            _repair(name, note, quiet)
-        if _fault(folder, note):
+    with contextlib.suppress(OSError):  # no cache, or one that is read-only and stays as it is
+        folder = cache.cache_path() / name
+        if not folder.is_dir():
             return None
-    return np.load(folder / VALUES, mmap_mode="c")
+        values, fault = _open(folder, note)
+        return _repair(name, note, quiet) if fault else values
+    return None
 
 
 def write(
@@ -60,8 +58,8 @@ def write(
         quiet: print nothing while another process is being waited for.
 
     Raises:
-        OSError: if the cache cannot be written or has too little space; the text says how much
-            is needed.
+        OSError: if the cache cannot be written, has too little space (the text says how much is
+            needed), or is cleared in the same moment.
     """
 
     def make(work: Path) -> Path:
@@ -74,7 +72,10 @@ def write(
 
     check_space(4 * int(np.prod(shape)))
     folder = cache.get_or_create(key_of(note), make, what="the same features", quiet=quiet)
-    return np.load(folder / VALUES, mmap_mode="c")
+    values, fault = _open(folder, note)
+    if fault:
+        raise OSError(f"the file {folder.name} in the cache {fault}, just after it was written")
+    return values
 
 
 def check_space(size_bytes: int) -> None:
@@ -87,27 +88,37 @@ def check_space(size_bytes: int) -> None:
     files.check_space(cache.cache_dir(), size_bytes, before=before, after=cure)
 
 
-def _repair(name: str, note: dict, quiet: bool) -> None:
-    """Delete an entry that cannot be trusted, unless another process has replaced it."""
+def _repair(name: str, note: dict, quiet: bool) -> np.ndarray | None:
+    """Delete an entry that cannot be trusted; return what another process has replaced it by."""
     with cache.locked(name, what="the same features", quiet=quiet):
-        if fault := _fault(cache.cache_path() / name, note):
+        values, fault = _open(cache.cache_path() / name, note)
+        if fault:
             if not quiet:
                 print(f"features: the cached file {name} {fault}; it is made again")
             cache.delete(name)
+    return values
 
 
-def _fault(folder: Path, note: dict) -> str | None:
-    """Return what is wrong with an entry, or None."""
+def _open(folder: Path, note: dict) -> tuple[np.ndarray | None, str | None]:
+    """Return an entry's array, memory-mapped, and None, or None and what is wrong with it.
+
+    The file that was checked is the one that is mapped, even if it is deleted in the meantime.
+    """
     try:
         full = json.loads((folder / NOTE).read_text(encoding="utf-8"))
         if full["made_from"] != json.loads(json.dumps(note)):
-            return "was made from something else (other weights, images or transforms)"
+            return None, "was made from something else (other weights, images or transforms)"
+        if not (folder / VALUES).is_file():  # a pipe would wait for a writer
+            return None, "cannot be read"
         with (folder / VALUES).open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != full["sha256"]:
-                return "is truncated or altered"
+                return None, "is truncated or altered"
+            file.seek(0)
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            return np.memmap(file, dtype, mode="c", offset=file.tell(), shape=shape), None
     except (OSError, ValueError, KeyError, TypeError):
-        return "cannot be read"
-    return None
+        return None, "cannot be read"
 
 
 def _write_rows(path: Path, shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> str:

@@ -51,9 +51,10 @@ def draw(options: argparse.Namespace) -> int:
 
     from tutorial_utils import synthetic
     from tutorial_utils._support import files
+    from tutorial_utils.synthetic.dataset import is_unfinished
 
     folder = files.as_path(options.folder)  # absolute: the lessons run in another folder
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and not all(map(is_unfinished, folder.iterdir())):
         raise ValueError(f"{folder} is not empty; choose a new folder, nothing was written")
     with tqdm(unit="image") as bar:
 
@@ -67,11 +68,12 @@ def draw(options: argparse.Namespace) -> int:
 
 
 def cache(options: argparse.Namespace) -> int:
-    """List what the cache holds, after deleting some or all of it."""
+    """List what the cache holds, after deleting some or all of it; 1 if some could not be."""
     from tutorial_utils._support import cache, feature_files
 
     if options.all and not options.clear:
         raise ValueError("--all goes with --clear: nothing was deleted")
+    left: dict[str, str] = {}
     if options.clear:
         before = cache.entries()
         freed_bytes, left = cache.clear("" if options.all else feature_files.PREFIX)
@@ -86,7 +88,7 @@ def cache(options: argparse.Namespace) -> int:
     for name, size_bytes in found:
         print(f"{size_bytes / 1e6:10.1f} MB  {name}")
     print(f"{sum(size for _, size in found) / 1e6:10.1f} MB  in all, in {cache.cache_path()}")
-    return 0
+    return 1 if left else 0
 
 
 def kit(options: argparse.Namespace) -> int:

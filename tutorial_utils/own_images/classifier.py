@@ -15,11 +15,11 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tutorial_utils import models
-from tutorial_utils._support.files import as_path, replace_file
+from tutorial_utils._support import checksums
+from tutorial_utils._support.files import as_path
 from tutorial_utils._support.torch_state import evaluation_mode
 from tutorial_utils.own_images import model_file
 
@@ -95,11 +95,10 @@ def save(classifier: Classifier, path: str | Path) -> Path:
         OSError: if the file cannot be written.
     """
     path = as_path(path)
-    state = classifier.network.state_dict()
-    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    tensors = classifier.network.state_dict()
     metadata = model_file.metadata(classifier.arch, classifier.classes, classifier.preset)
     try:
-        replace_file(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
+        checksums.write_tensors(path, tensors, metadata)
     except (OSError, SafetensorError) as error:
         size_bytes = sum(value.nbytes for value in tensors.values())
         raise OSError(
@@ -117,14 +116,15 @@ def load(path: str | Path) -> Classifier:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is a file of another kind (a pickle is never opened), incomplete, of
-            another version, or its tensors do not fit its metadata.
+        ValueError: if it is a file of another kind (a pickle is never opened), incomplete, damaged,
+            of another version, or its tensors do not fit its metadata.
     """
     path = as_path(path)
     model_file.check_kind(path)
     try:
         with safe_open(path, framework="pt") as file:
-            arch, classes, preset = model_file.read_metadata(path, file.metadata() or {})
+            stored = file.metadata() or {}
+            arch, classes, preset = model_file.read_metadata(path, stored)
             backbone, _ = models.split(models.build_on_meta(arch))
             with torch.device("meta"):  # shapes without values
                 network = _join(arch, backbone, len(classes))
@@ -134,6 +134,8 @@ def load(path: str | Path) -> Classifier:
         raise ValueError(
             f"{path} is not a complete safetensors file: {error}. {model_file.CURE}"
         ) from error
+    computed = checksums.tensor_digest(tensors, stored)
+    checksums.check(path, stored, computed, known=model_file.KEYS, cure=model_file.CURE)
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise ValueError(

@@ -18,6 +18,7 @@ from torch import Tensor
 from tutorial_utils import models
 
 FORMAT = "tutorial_utils.classifier"  # stored in learners' files: never change it
+KEYS = ("format", "version", "arch", "classes", "preset")
 VERSION = "1"  # increase it when older code could not read the file
 LEAST_SIDE = {"alexnet": 63, "vgg16": 32}  # pixels that the convolutions need
 MOST_SIDE = 2048
@@ -130,6 +131,8 @@ def check_kind(path: Path) -> None:
         raise FileNotFoundError(f"there is no model at {path}. {CURE}")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; a model is one file. {CURE}")
+    if not path.is_file():
+        raise ValueError(f"{path} is a pipe or a device, not a model. {CURE}")
     size_bytes = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(4096)

@@ -1,6 +1,11 @@
 """A whole set of synthetic images on disk, and the seed behind each of its files."""
 
+import contextlib
 import multiprocessing
+import os
+import shutil
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -8,6 +13,8 @@ from pathlib import Path
 from tutorial_utils.synthetic.images import CLASSES, jpeg_bytes, make_generator
 
 SEED_STEP = 100_000  # between the seeds of a set's first training and its first validation image
+UNFINISHED = ".unfinished-"  # begins the name of the hidden folder in which a set is drawn
+ABANDONED_S = 3600.0  # one that has not changed for so long was left by a killed process
 
 
 def write(
@@ -20,6 +27,9 @@ def write(
     progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write a whole set, laid out as torchvision's `ImageFolder` reads it. Used in lesson 13.
+
+    The images are drawn into a hidden folder inside `folder`, and `train` and `val` are moved out
+    of it when all are there: an interrupt leaves no images that look like a set.
 
     In a script, call this with more than one job under `if __name__ == "__main__":`, because the
     new processes import the script.
@@ -37,6 +47,7 @@ def write(
 
     Raises:
         ValueError: if a label is unknown, a count or the seed is negative, or there is no job.
+        FileExistsError: if the folder already holds `train` or `val`.
     """
     if jobs < 1:
         raise ValueError(f"jobs is {jobs}; give 1 or more.")
@@ -44,7 +55,39 @@ def write(
         "train": {"ants": 123, "bees": 121} if train is None else train,
         "val": {"ants": 70, "bees": 83} if val is None else val,
     }
-    plan = list(_plan(Path(folder), counts, seed))
+    folder = Path(folder)
+    list(_plan(folder, counts, seed))  # raises before anything is written
+    folder.mkdir(parents=True, exist_ok=True)
+    _check_free(folder)
+    with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=folder) as room:
+        _write_plan(list(_plan(Path(room), counts, seed)), jobs, progress)
+        _check_free(folder)
+        for split in sorted(Path(room).iterdir()):
+            os.replace(split, folder / split.name)
+    return folder
+
+
+def is_unfinished(path: Path) -> bool:
+    """Return whether `write` draws images in this folder, or left it when it was killed."""
+    return path.name.startswith(UNFINISHED)
+
+
+def _check_free(folder: Path) -> None:
+    """Check that a folder holds no set yet, and delete what killed processes left in it."""
+    for split in ("train", "val"):
+        if os.path.lexists(folder / split):
+            raise FileExistsError(f"{folder} already holds {split}: choose a new folder")
+    for path in filter(is_unfinished, folder.iterdir()):
+        with contextlib.suppress(OSError):  # another process deletes its own
+            newest = max(inner.stat().st_mtime for inner in (path, *path.rglob("*")))
+            if time.time() - newest > ABANDONED_S:
+                shutil.rmtree(path)
+
+
+def _write_plan(
+    plan: list[tuple[Path, str, int]], jobs: int, progress: Callable[[int, int], None] | None
+) -> None:
+    """Write the images of a plan in so many processes."""
     for path in dict.fromkeys(path.parent for path, _, _ in plan):
         path.mkdir(parents=True, exist_ok=True)
     if jobs == 1:
@@ -53,7 +96,6 @@ def write(
         context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
         with ProcessPoolExecutor(jobs, mp_context=context) as pool:
             _count(pool.map(_write_image, plan, chunksize=20), len(plan), progress)
-    return Path(folder)
 
 
 def origin(path: str | Path) -> tuple[str, int]:
