@@ -77,8 +77,12 @@ def find(name: str) -> Path | None:
     folder = cache_path() / name
     if _fault(folder):
         return None
-    with contextlib.suppress(OSError):  # it is read-only, or deleted by another process
+    try:
         _upgrade(folder)
+    except FileNotFoundError:  # another process has deleted it in the meantime
+        return None
+    except OSError:  # a cache that is read-only stays as it is
+        pass
     return folder
 
 
