@@ -112,7 +112,9 @@ bench-weights: $(READY) ## Measure the demo weights: accuracy of a linear head, 
 
 $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/$(PIP) -r requirements.txt
+	@# PIP_FLAGS, or else torch's CPU wheels where that is right: see binder/torch_index.py.
+	flags=$$([ -n "$(PIP_FLAGS)" ] || $(BIN)/python binder/torch_index.py) && \
+	    $(BIN)/$(PIP) $$flags -r requirements.txt
 	$(BIN)/$(PIP) --no-deps -e .
 	touch $@
 
