@@ -10,13 +10,26 @@ import zipfile
 
 
 @contextlib.contextmanager
-def serving(content=b"", *, status=200, cut=None, wait_s=0.0, pause_s=0.0, raw=None, headers=None):
+def serving(
+    content=b"",
+    *,
+    status=200,
+    cut=None,
+    wait_s=0.0,
+    pause_s=0.0,
+    drip_s=0.0,
+    raw=None,
+    headers=None,
+    ranges=False,
+):
     """Serve one content at every address of a local server; give its address and requested paths.
 
     Args:
         content: the body.
         status: of the answer.
-        cut: send only so many bytes of the body.
+        cut: send only so many bytes of the body, or of its second half after a pause.
+        drip_s: send the body, or `raw`, byte by byte with so many seconds between.
+        ranges: send the rest of the body if the request has a range, which follows its path then.
         wait_s: before the answer.
         pause_s: between the two halves of the body.
         raw: the bytes of the whole answer, instead of a valid one.
@@ -25,20 +38,34 @@ def serving(content=b"", *, status=200, cut=None, wait_s=0.0, pause_s=0.0, raw=N
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.path)
+            wanted = self.headers.get("Range", "") if ranges else ""
+            asked.append(f"{self.path} {wanted}".strip())
             time.sleep(wait_s)
             with contextlib.suppress(OSError):
                 if raw is not None:
-                    self.wfile.write(raw)
+                    self.send(raw)
                     return
-                self.send_response(status)
-                for pair in (headers or {"Content-Length": str(len(content))}).items():
+                start = int(wanted[6:-1] or 0)  # bytes=START-
+                if start >= len(content) > 0:
+                    self.send_error(416)
+                    return
+                self.send_response(206 if start else status)
+                if start:
+                    self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/*")
+                for pair in (headers or {"Content-Length": str(len(content) - start)}).items():
                     self.send_header(*pair)
                 self.end_headers()
-                half = len(content) // 2 if pause_s else 0
-                self.wfile.write(content[:half])
+                half = len(content) // 2 if pause_s else start
+                self.wfile.write(content[start:half])
                 time.sleep(pause_s)
-                self.wfile.write(content[half:cut])
+                self.send(content[half:][:cut])
+
+        def send(self, body):
+            for byte in body if drip_s else ():
+                self.wfile.write(bytes([byte]))
+                time.sleep(drip_s)
+            if not drip_s:
+                self.wfile.write(body)
 
         def log_message(self, *args):
             pass

@@ -267,7 +267,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path, monkeypatch, step):
 
     calls = []
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match=r"epoch 3 could not .*No space.*epoch 2 is in"):
+    with pytest.raises(OSError, match=r"epoch 3 could not .*the disk is full.*epoch 2 is in"):
         run(checkpoint=tmp_path)
     monkeypatch.undo()
     assert not list(tmp_path.glob(".*"))

@@ -20,7 +20,7 @@ import torch
 import torchvision
 from torch import nn
 
-from tutorial_utils._support import connection, downloads, weight_files
+from tutorial_utils._support import connection, downloads, files, weight_files
 from tutorial_utils._support.arguments import check_choice, check_whole
 from tutorial_utils._support.presets import Preset as Preset
 from tutorial_utils._support.presets import preset as preset
@@ -80,16 +80,17 @@ def find_weights(arch: str, weights: str = "auto", *, quiet: bool = False) -> We
         arch: one of `ARCHS`.
         weights: one of `WEIGHTS`. "auto" takes ImageNet weights if torch hub's cache holds them
             or a download succeeds, and the demo weights otherwise. The other kinds never fall
-            back.
+            back. A file in torch hub's cache is taken if it has the SHA-256 in its name, see
+            `_support.weight_files`.
         quiet: print nothing.
 
     Returns:
         The weights; `build` loads them.
 
     Raises:
-        ValueError: if `arch` or `weights` is unknown.
-        FileNotFoundError: if `weights` is "imagenet" and they are neither in torch hub's cache
-            nor downloaded.
+        ValueError: if `arch` or `weights` is unknown, or the demo weights are damaged.
+        FileNotFoundError: if `weights` is "imagenet" and they are neither whole in torch hub's
+            cache nor downloaded.
 
     Used in every lesson.
     """
@@ -322,16 +323,21 @@ def _imagenet_path(arch: str) -> Path:
 def _imagenet_file(arch: str, *, quiet: bool) -> tuple[Path | None, str]:
     """Return torchvision's file, downloaded if need be, or None; and the reason in a few words."""
     path, url = _imagenet_path(arch), IMAGENET[arch].url
-    if path.is_file():
-        return path, f"{path.name} from torch hub's cache"
-    if not connection.online():
-        return None, f"no network: {connection.offline_reason()}"
-    sha256 = path.stem.rpartition("-")[2]  # torchvision's names end with the start of it
+    files.delete_left_overs(path.parent, downloads.PARTS)
+    origin = f"{path.name} from torch hub's cache"
+    if not path.is_file():
+        if not connection.online():
+            return None, f"no network: {connection.offline_reason()}"
+        sha256 = path.stem.rpartition("-")[2]  # torchvision's names end with the start of it
+        try:
+            downloads.download(url, path.parent, sha256=sha256, quiet=quiet)
+        except OSError as error:
+            return None, f"the download failed: {error}"
+        origin = f"{path.name} downloaded from {url.split('/')[2]}"
     try:
-        downloads.download(url, path.parent, sha256=sha256, quiet=quiet)
-    except OSError as error:
-        return None, f"the download failed: {error}"
-    return path, f"{path.name} downloaded from {url.split('/')[2]}"
+        return path, origin + weight_files.check_imagenet(path)
+    except (ValueError, OSError) as error:
+        return None, str(error)
 
 
 def _no_imagenet(arch: str, reason: str) -> str:
@@ -344,13 +350,15 @@ def _no_imagenet(arch: str, reason: str) -> str:
 
 def _demo(arch: str, reason: str) -> Weights:
     summary = f"weights: demo ({TITLES[arch]}, trained by this project on Tiny ImageNet; {reason})"
-    return Weights(arch, "demo", weight_files.ASSETS / f"{arch}.safetensors", summary)
+    path = weight_files.ASSETS / f"{arch}.safetensors"
+    weight_files.check_demo(path)
+    return Weights(arch, "demo", path, summary)
 
 
 def _load(network: nn.Module, weights: Weights, *, part: str = "") -> None:
     """Load a file's tensors into a network, those alone whose names start with `part`."""
     if weights.kind == "imagenet":
-        state = weight_files.read_imagenet(weights.path, network)
+        state = weight_files.read_imagenet(weights.path, network, part=part)
     else:
         state = weight_files.read_demo(weights.path, network.features)
     chosen = {name: tensor for name, tensor in state.items() if name.startswith(part)}

@@ -135,7 +135,7 @@ def test_a_model_that_cannot_be_written_leaves_the_one_before(code, saved, tmp_p
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, "replace", refuse)
-    with pytest.raises(OSError, match=rf"model could not be written to {path}.*MB free"):
+    with pytest.raises(OSError, match=f"{path} cannot be written: "):
         classifier.save(build(), path)
     assert [other.name for other in tmp_path.iterdir()] == [path.name]
     assert path.read_bytes() == saved[1]

@@ -1,7 +1,8 @@
 """The online world of a learner with a network, built without one: photographs, ImageNet weights.
 
 `../shared/online/make_world.py` builds files in the form of ImageNet's weights under torchvision's
-names. Where it is not there, the lessons run with the demo weights, on the photographs if
+names; their checksums are others, so `conftest` sets ANTS_BEES_UNVERIFIED_WEIGHTS for the lessons.
+Where it is not there, the lessons run with the demo weights, on the photographs if
 ANTS_BEES_DIR names them and on synthetic images otherwise; `describe` prints which it is.
 """
 

@@ -58,11 +58,11 @@ def test_no_space_left_leaves_the_checkpoint_before(tmp_path, monkeypatch):
     path = tmp_path / "state"
     with monkeypatch.context() as patch:
         patch.setattr(torch, "save", full)
-        with pytest.raises(OSError, match="No space left.*there is none yet"):
+        with pytest.raises(OSError, match="the disk is full.*there is none yet"):
             checkpoint.write(path, {})
     checkpoint.write(path, {"run": RUN})
     before = path.read_bytes()
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space left.*the one before it is unchanged"):
+    with pytest.raises(OSError, match="the disk is full.*the one before it is unchanged"):
         checkpoint.write(path, {})
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["state"]

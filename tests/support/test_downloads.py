@@ -1,9 +1,6 @@
 """Tests of `tutorial_utils._support.downloads`: checked, whole or not at all, reasons in words."""
 
-from types import SimpleNamespace
-
 import pytest
-import requests
 from serving import serving, sha256
 
 from tutorial_utils._support import downloads, files
@@ -15,7 +12,7 @@ CONTENT = b"content" * 9
 def once(monkeypatch):
     """Each test tries a download once, directly."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(downloads, "RETRIES", 0)
+    monkeypatch.setattr(downloads, "LIMITS", downloads.Limits(retries=0))
 
 
 def get(url, folder, **settings):
@@ -50,71 +47,6 @@ def test_a_prefix_of_the_checksum_is_enough(tmp_path):
             get(url, tmp_path, sha256="1234567")
 
 
-NOT_HTTP = "the server's answer is not valid HTTP"
-CUT = "no connection was made, or it was cut"
-
-
-@pytest.mark.parametrize(
-    ("server", "reason"),
-    [
-        ({"cut": 20}, CUT),
-        ({"content": b"other"}, r"the file that arrived is not the expected one: SHA-256 \w{12}"),
-        ({"status": 404}, "the server answered HTTP 404"),
-        ({"status": 503}, "the server answered HTTP 503"),
-        ({"wait_s": 1.0}, "the server was silent for 0 s"),
-        ({"pause_s": 1.0}, "the server was silent for 0 s"),
-        ({"raw": b""}, CUT),
-        ({"raw": b"no such thing\r\n\r\n"}, CUT),
-        ({"raw": b"HTTP/1.0 200 OK\r\nContent-Length: many\r\n\r\nx"}, NOT_HTTP),
-        ({"raw": b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx"}, NOT_HTTP),
-        ({"raw": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"}, CUT),
-        ({"raw": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n50\r\nab"}, CUT),
-        ({"status": 302, "headers": {"Location": "/again"}}, "the server redirects without end"),
-        ({"status": 302, "headers": {"Location": "http://[::1/"}}, NOT_HTTP),
-    ],
-)
-def test_a_download_that_fails_changes_no_file(tmp_path, monkeypatch, server, reason):
-    if server.keys() & {"wait_s", "pause_s"}:
-        monkeypatch.setattr(downloads, "TIMEOUT_S", 0.3)
-    (tmp_path / "images.zip").write_bytes(b"earlier")
-    with (
-        serving(**({"content": CONTENT} | server)) as (url, _),
-        pytest.raises(ConnectionError, match=f"^{reason}"),
-    ):
-        get(url, tmp_path)
-    assert list(tmp_path.iterdir()) == [tmp_path / "images.zip"]
-    assert (tmp_path / "images.zip").read_bytes() == b"earlier"
-
-
-def test_an_interrupt_leaves_no_file(tmp_path, monkeypatch):
-    def interrupted(*_):
-        yield CONTENT[:20]
-        assert list(tmp_path.iterdir())  # the temporary file
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(requests.Response, "iter_content", interrupted)
-    with serving(CONTENT) as (url, _), pytest.raises(KeyboardInterrupt):
-        get(url, tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_download_without_a_server(tmp_path):
-    with serving() as (url, _):
-        pass
-    with pytest.raises(ConnectionError, match=CUT):
-        get(url, tmp_path)
-
-
-def test_a_download_is_tried_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(downloads, "RETRIES", 2)
-    pauses = []
-    monkeypatch.setattr(downloads, "time", SimpleNamespace(sleep=pauses.append))
-    with serving(raw=b"") as (url, asked), pytest.raises(ConnectionError, match=CUT):
-        get(url, tmp_path)
-    assert len(asked) == 3
-    assert pauses == [1, 2]
-
-
 @pytest.mark.parametrize(("settings", "requests"), [({"size_bytes": 10**18}, 0), ({}, 1)])
 def test_a_full_disk_is_noticed_before_the_file_arrives(tmp_path, settings, requests):
     with (
@@ -132,7 +64,7 @@ def test_space_for_the_unpacked_files_is_needed_too(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "check_space", lambda folder, size: sizes.append(size))
     with serving(CONTENT) as (url, _):
         get(url, tmp_path, size_bytes=len(CONTENT), unpacked_bytes=1000)
-    assert sizes == [1063, 1063]
+    assert sizes == [1063, 1063], "before the request, and when the size is known"
 
 
 def test_a_bar_is_shown_at_a_terminal_only(monkeypatch):

@@ -56,7 +56,7 @@ def test_a_file_is_on_the_disk_before_it_is_renamed(tmp_path, monkeypatch):
     monkeypatch.setattr(files.os, "fsync", lambda *a: steps.append("fsync") or fsync(*a))
     monkeypatch.setattr(files.os, "replace", lambda *a: steps.append("replace") or replace(*a))
     files.write_bytes(tmp_path / "a.bin", b"x")
-    assert steps == ["fsync", "replace"]
+    assert steps == ["fsync", "replace", "fsync"]  # the last one is the folder's
 
 
 def test_json_is_written_and_read_back(tmp_path):

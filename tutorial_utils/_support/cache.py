@@ -124,17 +124,8 @@ def get_or_create(
 @contextlib.contextmanager
 def locked(name: str, *, what: str = "the same files", quiet: bool = False) -> Iterator[None]:
     """Lock an entry for the block; see `get_or_create` for the arguments and the error."""
-    lock = _lock(name)
-    try:
-        lock.acquire(timeout=0.5)
-    except filelock.Timeout:
-        if not quiet:
-            print(f"another process is preparing {what}: waiting for it", flush=True)
-        lock.acquire()
-    try:
+    with files.locked(cache_dir() / f"{name}.lock", what=what, quiet=quiet):
         yield
-    finally:
-        lock.release()
 
 
 def discard(name: str, *, quiet: bool = False) -> None:

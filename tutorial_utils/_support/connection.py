@@ -7,11 +7,16 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import requests
 
+from tutorial_utils._support import files
 from tutorial_utils._support.cache import cache_path
+
+T = TypeVar("T")
 
 HOST = "download.pytorch.org"
 CONNECT_S = 3.0
@@ -40,7 +45,7 @@ def online(force: bool = False) -> bool:
             _stamp().unlink(missing_ok=True)
         else:
             _stamp().parent.mkdir(parents=True, exist_ok=True)
-            _stamp().write_text(f"no answer from {HOST}\n", encoding="utf-8")
+            files.write_bytes(_stamp(), f"no answer from {HOST}\n".encode())
     return reached
 
 
@@ -49,6 +54,34 @@ def offline_reason() -> str:
     if _switched_off():
         return f"TUTORIAL_OFFLINE={os.environ['TUTORIAL_OFFLINE']}"
     return f"no answer from {HOST}"
+
+
+def within(limit_s: float, call: Callable[[], T]) -> T:
+    """Return what a call returns, and raise what it raises; give up after so many seconds.
+
+    The call runs in a thread, because the lookup of a name and a server that sends its headers byte
+    by byte are not stopped by any time limit of requests.
+
+    Raises:
+        TimeoutError: if the call takes longer; it goes on in its thread, and is ignored.
+    """
+    values: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            values.append(call())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(limit_s)
+    if errors:
+        raise errors[0]
+    if not values:
+        raise TimeoutError(f"no answer within {limit_s:.0f} s")
+    return values[0]
 
 
 def _switched_off() -> bool:
@@ -68,14 +101,8 @@ def _stamp() -> Path:
 
 def _reach() -> bool:
     """Try once. Any answer counts: its certificate shows that it came from the host."""
-    answers = []
-
-    def request() -> None:
-        # A broken proxy setting raises nearly anything and means that there is no network.
-        with contextlib.suppress(Exception):
-            answers.append(requests.head(f"https://{HOST}/", timeout=CONNECT_S))
-
-    thread = threading.Thread(target=request, daemon=True)
-    thread.start()
-    thread.join(GIVE_UP_S)
-    return bool(answers)
+    try:
+        within(GIVE_UP_S, lambda: requests.head(f"https://{HOST}/", timeout=CONNECT_S))
+    except Exception:  # a broken proxy setting raises nearly anything and means no network
+        return False
+    return True

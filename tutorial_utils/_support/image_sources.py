@@ -5,6 +5,7 @@ Source:
     https://docs.pytorch.org/tutorials/beginner/transfer_learning_tutorial.html
 """
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -119,16 +120,20 @@ def _download(quiet: bool) -> Found:
 def _fetch(work: Path, quiet: bool) -> Path:
     """Download and unpack the photographs into an empty folder; return the one with the splits."""
     sizes = {"size_bytes": SIZE_BYTES, "unpacked_bytes": SIZE_BYTES}
-    unpacked = work / "unpacked"
+    unpacked, parts = work / "unpacked", cache.cache_dir() / "downloads"
     try:
-        archive = downloads.download(URL, work, sha256=SHA256, **sizes, quiet=quiet)
+        settings = sizes | {"parts": parts, "quiet": quiet}
+        archive = downloads.download(URL, work, sha256=SHA256, **settings)
         shutil.unpack_archive(archive, unpacked, "zip")
     except ConnectionError:
         raise
     except shutil.ReadError as error:
         raise ConnectionError("the file that arrived is no zip archive") from error
     except OSError as error:
-        raise ConnectionError(f"it could not be written, {error.strerror or error}") from error
+        raise ConnectionError(str(files.named(error, unpacked))) from error
+    finally:
+        with contextlib.suppress(OSError):  # it stays while it holds a part
+            parts.rmdir()
     for folder in (unpacked, *sorted(unpacked.iterdir())):
         if all((folder / split).is_dir() for split in SPLITS):
             return folder

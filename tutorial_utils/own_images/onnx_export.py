@@ -55,13 +55,7 @@ def export_onnx(classifier: Classifier, path: str | Path) -> Path:
     program.model.metadata_props.update(
         model_file.metadata(classifier.arch, classifier.classes, classifier.preset)
     )
-    try:
-        replace_file(path, lambda temporary: program.save(temporary, external_data=False))
-    except OSError as error:
-        raise OSError(
-            f"the ONNX model could not be written to {path}: {error}. Choose a folder that can be "
-            f"written, with enough free space"
-        ) from error
+    replace_file(path, lambda temporary: program.save(temporary, external_data=False))
     return path
 
 

@@ -40,6 +40,8 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import LogLocator
 from PIL import Image
 
+from tutorial_utils._support.files import naming, write_bytes
+
 # Okabe and Ito
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, YELLOW, BLACK = "#CC79A7", "#56B4E9", "#F0E442", "#000000"
@@ -152,15 +154,19 @@ def show(figure: Figure, alt: str, *, dpi: int = 100) -> None:
 def save(figure: Figure, path: Path | str, *, dpi: int = 100) -> None:
     """Write a figure as JPEG where the name ends in .jpg or .jpeg, else as PNG, in a new folder."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write(figure, path, "jpeg" if path.suffix.lower() in (".jpg", ".jpeg") else "png", dpi)
+    kind = "jpeg" if path.suffix.lower() in (".jpg", ".jpeg") else "png"
+    content = io.BytesIO()
+    _write(figure, content, kind, dpi)
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, content.getvalue())
 
 
 def _holds_colour_image(figure: Figure) -> bool:
     return any(image.get_array().ndim == 3 for image in figure.findobj(AxesImage))
 
 
-def _write(figure: Figure, file: io.BytesIO | Path, kind: str, dpi: int) -> None:
+def _write(figure: Figure, file: io.BytesIO, kind: str, dpi: int) -> None:
     """Write a figure; signs that the font lacks are reported in one warning."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
