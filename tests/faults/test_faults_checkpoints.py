@@ -153,15 +153,17 @@ def test_a_run_that_ends_by_an_error_lets_the_next_one_in(error, tmp_path):
     if error is KeyboardInterrupt:
         run(checkpoint=tmp_path, on_epoch=fail)
     else:
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:  # as a notebook keeps it, with all that was in use
             run(checkpoint=tmp_path, on_epoch=fail)
+        assert caught.tb is not None
     assert same(run(checkpoint=tmp_path, resume=True)[0], run()[0])
 
 
 def test_a_run_that_does_not_start_lets_the_next_one_in(folder):
-    with pytest.raises(ValueError, match="already holds a checkpoint"):
+    with pytest.raises(ValueError, match="already holds a checkpoint") as caught:
         run(epochs=3, checkpoint=folder)
     resumed(folder)
+    assert caught.tb is not None
 
 
 @pytest.mark.parametrize("error", [OSError(38, "Function not implemented"), NotImplementedError()])
