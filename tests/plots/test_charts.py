@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from legends import look, names
 from matplotlib.colors import to_hex
 
 from tutorial_utils import plots
@@ -15,18 +16,28 @@ def heights(container) -> list[float]:
     return [bar.get_height() for bar in container]
 
 
-def legend(axes) -> list[str]:
-    return [text.get_text() for text in axes.get_legend().get_texts()]
-
-
 def test_class_balance_draws_each_count_in_its_split():
     counts = {"train": {"ants": 3, "bees": 4}, "val": {"ants": 1, "bees": 2}}
     axes = plots.class_balance(counts).axes[0]
     ants, bees = axes.containers
     assert (heights(ants), heights(bees)) == ([3, 1], [4, 2])
-    assert legend(axes) == ["ants", "bees"]
+    assert names(axes.figure) == ["ants", "bees"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["train", "val"]
     assert [text.get_text() for text in axes.texts] == ["3", "1", "4", "2"]
+
+
+def test_a_class_has_one_colour_and_one_marker_or_hatching_in_every_figure():
+    counts = {"train": {"ants": 3, "bees": 4}}
+    bars = [bar[0] for bar in plots.class_balance(counts).axes[0].containers]
+    points = {"ants": [(3, 4)], "bees": [(7, 8)]}
+    sizes = plots.image_sizes(points).axes[0].collections
+    planes = plots.scatter({"a": np.eye(2)}, [0, 1], ["ants", "bees"], title="t").axes[0]
+    values = dict.fromkeys(counts["train"], torch.ones(3))
+    filled = plots.histograms(values, title="t", xlabel="x", classes=True).axes[0].patches
+    for i, drawn in enumerate(zip(bars, sizes, planes.collections, filled, strict=True)):
+        assert {look(one)[0] for one in drawn} == {style.CLASS_COLOURS[i].lower()}
+    assert [look(dots) for dots in sizes] == [look(dots) for dots in planes.collections]
+    assert bars[0].get_hatch() != bars[1].get_hatch()
 
 
 def test_image_sizes_draws_width_across_and_height_up():
@@ -37,7 +48,7 @@ def test_image_sizes_draws_width_across_and_height_up():
         assert not np.array_equal(found, expected)  # spread: equal sizes would hide each other
     assert axes.get_xlabel().startswith("width (pixels)")
     assert axes.get_ylabel().startswith("height (pixels)")
-    assert legend(axes) == ["ants", "bees"]
+    assert names(axes.figure) == ["ants", "bees"]
     assert axes.get_title() == "Width and height of every image"
 
 
@@ -52,7 +63,7 @@ def test_image_sizes_leaves_out_what_would_squeeze_the_rest_and_counts_it():
 
 def test_image_sizes_has_a_style_for_every_class_even_without_images():
     axes = plots.image_sizes({name: [(3, 4)] for name in MANY}).axes[0]
-    assert legend(axes) == MANY
+    assert names(axes.figure) == MANY
     styles = {
         (to_hex(dots.get_facecolor()[0]), dots.get_paths()[0].vertices.tobytes())
         for dots in axes.collections
@@ -92,7 +103,7 @@ def test_bars_marks_names_in_colour_hatching_and_words():
         style.HIGHLIGHT, style.MEASURED, style.HIGHLIGHT
     ]  # fmt: skip
     assert (first.get_hatch(), second.get_hatch()) == ("//", None)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["m"]
+    assert names(figure) == ["m"]
     assert not plots.bars({"a": 1}, title="t").legends
     with pytest.raises(ValueError, match=r"must be among \['a'\], not \['b'\]"):
         plots.bars({"a": 1}, title="t", marked=["b"])
@@ -111,7 +122,7 @@ def test_lines_draws_a_panel_a_label_and_a_series_looks_the_same_in_all():
         (one.get_color(), one.get_linestyle(), one.get_marker()) for one in (slow, fast, again)
     ]
     assert looks[1] == looks[2] and all(a != b for a, b in zip(*looks[:2], strict=True))
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["slow", "fast"]
+    assert names(figure) == ["slow", "fast"]
 
 
 def test_a_number_alone_is_drawn_as_a_baseline():
@@ -119,7 +130,7 @@ def test_a_number_alone_is_drawn_as_a_baseline():
     axes = plots.lines(panels, title="t", xlabel="step").axes[0]
     assert axes.lines[1].get_ydata() == [0.693, 0.693]
     assert axes.lines[1].get_color() == style.BASELINE
-    assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == ["a", "log 2"]
+    assert names(axes.figure) == ["a", "log 2"]
 
 
 def test_histograms_share_their_bins_and_give_shares():
@@ -128,7 +139,7 @@ def test_histograms_share_their_bins_and_give_shares():
     drawn = {patch.get_label(): patch.get_data() for patch in axes.patches}
     assert drawn["a"].values.tolist() == [0.5, 0.5] and drawn["b"].values.tolist() == [0, 1]
     assert drawn["a"].edges.tolist() == drawn["b"].edges.tolist() == [0, 1, 2]
-    assert legend(axes) == ["a", "b"] and axes.get_xlabel() == "value"
+    assert names(axes.figure) == ["a", "b"] and axes.get_xlabel() == "value"
     axes = plots.histograms(values, title="t", xlabel="value", classes=True).axes[0]
     filled = [to_hex(patch.get_facecolor()) for patch in axes.patches]
     assert filled == [colour.lower() for colour in style.CLASS_COLOURS[:2]]
@@ -137,7 +148,7 @@ def test_histograms_share_their_bins_and_give_shares():
     assert [tuple(line.get_xdata()) for line in axes.lines] == list(ranges.values())
     heights = [line.get_ydata()[0] for line in axes.lines]
     assert 1 <= heights[0] < heights[1]  # above the outlines
-    assert legend(axes) == ["a", "b", "first", "second"]
+    assert names(axes.figure) == ["a", "b", "first", "second"]
 
 
 def test_scatter_draws_a_marker_a_class_and_a_ring_around_what_is_marked():
@@ -156,7 +167,7 @@ def test_scatter_draws_a_marker_a_class_and_a_ring_around_what_is_marked():
         assert axes.get_ylabel() == "second t-SNE axis (no unit)"
         markers = [dots.get_paths()[0].vertices.shape for dots in axes.collections[:2]]
         assert markers[0] != markers[1]
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["ants", "bees", "wrong"]
+    assert names(figure) == ["ants", "bees", "wrong"]
 
 
 def test_scatter_has_a_style_for_every_class():

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from legends import names
 from matplotlib.colors import to_hex
 
 from tutorial_utils import layers, models, plots
-from tutorial_utils.plots import diagram
+from tutorial_utils.plots import diagram, style
 
 
 def table_of(arch: str):
@@ -21,10 +22,14 @@ def test_architecture_has_a_box_for_every_layer(arch):
     makes = table["kind"].isin(["Conv2d", "Linear", "MaxPool2d"])
     boxes = figure.axes[0].patches
     assert len(boxes) == 1 + makes.sum()  # 1 for the image; the last pooling does nothing
-    names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["image", "convolution", "pooling", "dense layer"]
+    assert names(figure) == ["image", "convolution", "pooling", "dense layer"]
     colours = [to_hex(box.get_facecolor()).upper() for box in boxes[1:]]
-    assert colours == [diagram.KINDS[kind][1].upper() for kind in table[makes]["kind"]]
+    meaning = {
+        "Conv2d": style.CONVOLUTION,
+        "MaxPool2d": style.POOLING,
+        "Linear": style.DENSE,
+    }
+    assert colours == [meaning[kind] for kind in table[makes]["kind"]]
 
 
 def test_architecture_names_channels_kernels_and_strides_of_equal_layers_once():

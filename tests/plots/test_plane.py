@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from legends import names
 
 from tutorial_utils import plots
 
@@ -41,7 +42,7 @@ def test_everything_has_a_name():
         "_x",
         "start",
     ]
-    assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == ["in", "out"]
+    assert names(axes.figure) == ["in", "out"]
     assert axes.get_zlabel() == "distance from the plane"
     assert axes.figure.get_suptitle() == r"\$t"
 

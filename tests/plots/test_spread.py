@@ -1,5 +1,6 @@
 """The figure of runs: equal ones stacked, two intervals, and those that miss a line."""
 
+from legends import names
 from matplotlib.colors import to_hex
 
 from tutorial_utils import plots
@@ -21,10 +22,6 @@ def circles(axes):
     return [line for line in axes.lines if line.get_marker() == "o"]
 
 
-def legend(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
 def test_a_row_has_its_runs_their_mean_and_both_intervals():
     figure, axes = drawn()
     assert [list(line.get_xdata()) for line in circles(axes)] == [
@@ -37,7 +34,7 @@ def test_a_row_has_its_runs_their_mean_and_both_intervals():
     assert bars == [(0.85, 0.97), (0.88, 0.94), (0.68, 0.82)]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["lr 0.001", r"\$lr 0.01"]
     assert axes.yaxis.get_inverted()
-    assert legend(figure) == [
+    assert names(figure) == [
         "95% interval, images",
         "95% interval, seeds",
         "mean of the runs",
@@ -59,7 +56,7 @@ def test_a_bar_that_misses_the_line_is_red_and_has_another_marker():
     figure, axes = drawn(line=0.9, line_name="truth", misses=True)
     marks = {line.get_marker(): to_hex(line.get_color()) for line in axes.lines}
     assert marks["D"] == style.MEASURED.lower() and marks["X"] == style.MISTAKE.lower()
-    assert legend(figure)[0] == "truth"
-    assert "95% interval, images, misses the line" in legend(figure)
+    assert names(figure)[0] == "truth"
+    assert "95% interval, images, misses the line" in names(figure)
     _, axes = drawn(line=0.9, line_name="truth")
     assert not [line for line in axes.lines if line.get_marker() == "X"]

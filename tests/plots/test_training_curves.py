@@ -3,8 +3,11 @@
 import numpy as np
 import pandas
 import pytest
+from legends import names
+from matplotlib.colors import to_hex
 
 from tutorial_utils import evaluation, plots
+from tutorial_utils.plots import style
 
 
 def history(epochs: int) -> pandas.DataFrame:
@@ -17,7 +20,10 @@ def history(epochs: int) -> pandas.DataFrame:
 
 def test_curves_draw_each_column_in_its_panel_under_its_label():
     frames = {"A": history(3), "B": history(5)}
-    loss, accuracy = plots.curves(frames, title="t").axes
+    figure = plots.curves(frames, title="t")
+    loss, accuracy = figure.axes
+    splits = ("training", "validation")
+    assert names(figure) == [f"{run}, {split}" for run in frames for split in splits]
     for axes, metric in ((loss, "loss"), (accuracy, "accuracy")):
         lines = {line.get_label(): line for line in axes.lines}
         assert len(lines) == 4
@@ -29,7 +35,10 @@ def test_curves_draw_each_column_in_its_panel_under_its_label():
                 look = (line.get_linestyle(), line.get_marker())
                 assert look == (("--", "s") if split == "train" else ("-", "o"))
     assert (loss.get_title(), accuracy.get_title()) == ("Loss", "Accuracy")
-    assert accuracy.get_ylabel() == "fraction correct"
+    assert (loss.get_ylabel(), accuracy.get_ylabel()) == (
+        "cross-entropy per image",
+        "fraction correct",
+    )
 
 
 def test_curves_of_many_runs_have_their_legend_below_and_one_epoch_is_a_curve_too():
@@ -74,8 +83,7 @@ def test_fits_have_a_panel_each_on_shared_axes():
     assert [axes.texts[-1].get_text() for axes in marked] == ["gap -0.100"] * 2
     logarithmic = plots.fits(frames, title="t", log=True)
     assert {axes.get_yscale() for axes in logarithmic.axes} == {"log"}
-    texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert texts == ["training", "validation", "log 2"]
+    assert names(figure) == ["training", "validation", "log 2"]
 
 
 def test_intervals_that_miss_the_truth_are_red_and_counted():
@@ -88,21 +96,24 @@ def test_intervals_that_miss_the_truth_are_red_and_counted():
         [0.91, 0.99],
         [0.6, 0.8],
     ]
-    assert hit.get_color().tolist() != missed.get_color().tolist()
+    assert to_hex(hit.get_color()[0]) == style.MEASURED.lower()
+    assert to_hex(missed.get_color()[0]) == style.MISTAKE.lower()
     assert hit.get_linewidth() != missed.get_linewidth()  # they also differ without colour
-    texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert texts == ["true accuracy 0.9", "contains it: 2", "misses it: 2"]
+    assert names(figure) == ["true accuracy 0.9", "contains it: 2", "misses it: 2"]
     assert axes.lines[2].get_xydata().tolist() == [[2, 0.95], [4, 0.7]]
     assert len(plots.intervals(ends[:1], 0.9, title="t").axes[0].lines) == 1
 
 
 def test_confusion_has_a_row_for_each_true_class():
-    axes = plots.confusion(np.array([[60, 10], [3, 80]]), ["ants", "bees"], title="t").axes[0]
+    matrix = np.array([[60, 10], [3, 80]])
+    axes = plots.confusion(matrix, ["ants", "bees"], title="t").axes[0]
+    np.testing.assert_array_equal(axes.images[0].get_array(), matrix)  # the shades
     cells = {text.get_position(): text.get_text() for text in axes.texts}  # (column, row)
     assert cells == {(0, 0): "60", (1, 0): "10", (0, 1): "3", (1, 1): "80"}
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted class", "true class")
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
-        assert [(label.get_text()) for label in labels] == ["ants", "bees"]
+        assert [label.get_text() for label in labels] == ["ants", "bees"]
+    assert axes.get_xticks().tolist() == axes.get_yticks().tolist() == [0, 1]
 
 
 def test_confusion_of_many_classes_is_legible():
@@ -134,8 +145,11 @@ def test_comparison_draws_accuracies_and_intervals_in_their_rows():
     assert interval.get_xydata().tolist() == [[0.85, 0], [0.94, 0]]
     assert post.get_xydata().tolist() == [[0.91, 1]] and post.get_marker() == "D"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["here", "post", "always bees"]
-    assert [text.get_text() for text in axes.texts] == ["0.900", "0.910", "0.540"]
+    assert axes.get_yticks().tolist() == [0, 1, 2] and axes.yaxis_inverted()
+    numbers = {text.get_text(): text.xy for text in axes.texts}
+    assert numbers == {"0.900": (0.9, 0), "0.910": (0.91, 1), "0.540": (0.54, 2)}
     assert baseline.get_marker() == "s" and baseline.get_color() == post.get_color() == plots.GREY
+    assert here.get_color() == interval.get_color() == style.MEASURED
     assert axes.get_xlabel() == "validation accuracy (fraction correct), bar: 95% interval"
     named = plots.comparison(rows, title="t", label="recall").axes[0]
     assert named.get_xlabel() == "recall, bar: 95% interval"
@@ -161,8 +175,7 @@ def test_data_efficiency_draws_a_line_a_name_from_few_images_to_many():
     assert first.get_linestyle() != second.get_linestyle()  # they also differ without colour
     assert first.get_marker() != second.get_marker()
     assert {label.get_text() for label in axes.get_xticklabels()} == {"24\n10%", "244\n100%"}
-    names = [text.get_text() for text in axes.get_legend().get_texts()]
-    assert names == ["cached", "new", "always bees"]
+    assert names(axes.figure) == ["cached", "new", "always bees"]
     assert list(baseline.get_ydata()) == [0.54, 0.54]
     assert axes.get_ylabel() == "validation accuracy (fraction correct)"
 
