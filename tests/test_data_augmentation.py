@@ -48,6 +48,39 @@ def test_augmented_normalises_as_the_weights_do():
     assert found[:, 0, 0].tolist() == pytest.approx([-0.2, -0.8, -2.4])
 
 
+def brightness(image):
+    return image.mean()
+
+
+def contrast(image):
+    return image.mean(dim=0).std() / image.mean()
+
+
+def saturation(image):
+    return ((image.amax(dim=0) - image.amin(dim=0)) / image.amax(dim=0)).mean()
+
+
+@pytest.mark.parametrize("measure", [brightness, contrast, saturation])
+def test_augmented_changes_the_light_by_default_and_each_part_of_it_alone(measure):
+    preset = make_preset(32, 32, mean=(0.0,) * 3, std=(1.0,) * 3)
+    hues = torch.tensor([0.5, 0.35, 0.25]).view(3, 1, 1)  # brighter below, never clipped
+    image = torchvision.transforms.functional.to_pil_image(
+        (hues * torch.linspace(0.6, 1.2, 32).view(1, 32, 1)).expand(3, 32, 32)
+    )
+    names = ("brightness", "contrast", "saturation")
+
+    def spread(of, **strengths):
+        vary = data.augmented(preset, least_area=1, flip=0, **strengths)
+        torch.manual_seed(0)
+        found = torch.stack([of(vary(image)) for _ in range(30)])
+        return float(found.std() / found.mean())
+
+    assert spread(measure) > 0.03
+    alone = dict.fromkeys(names, 0.0)
+    assert spread(measure, **alone) < 0.01
+    assert spread(measure, **alone | {measure.__name__: 0.4}) > 0.1
+
+
 def test_augmented_without_strengths_varies_nothing_but_the_flip_given():
     none = dict.fromkeys(("flip", "brightness", "contrast", "saturation"), 0)
     noise = Image.effect_noise((32, 32), 90).convert("RGB")

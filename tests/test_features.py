@@ -231,6 +231,35 @@ def test_every_dependency_changes_the_key(folder):
     assert not cached(backbone(), folder.dataset())
 
 
+def test_the_key_is_made_of_everything_that_the_values_depend_on(folder, monkeypatch):
+    def key(change=lambda dataset: None):
+        dataset = folder.dataset()
+        change(dataset)
+        run = features._Pass(backbone(), dataset, 1, 0, 4, torch.device("cpu"), "float32", False)
+        return run.note()
+
+    def relabelled(dataset):
+        dataset.samples[0] = (dataset.samples[0][0], 1 - dataset.samples[0][1])
+
+    first = key()
+    assert key() == first
+    assert set(first) == {
+        "format", "backbone", "images", "augmentations", "seed", "method", "torch"
+    }  # fmt: skip
+    changes = (
+        lambda dataset: setattr(dataset, "least_side", 16),
+        lambda dataset: setattr(dataset, "least_side", 32),
+        lambda dataset: setattr(dataset, "transform", Small(0.25)),
+        lambda dataset: dataset.samples.reverse(),
+        lambda dataset: dataset.samples.pop(),
+        relabelled,
+    )
+    images = [first["images"], *(key(change)["images"] for change in changes)]
+    assert len(set(images)) == len(images)
+    monkeypatch.setattr(torch, "__version__", "99.0")
+    assert key() != first
+
+
 def test_part_of_a_folder_has_its_own_labels(folder):
     part = torch.utils.data.Subset(folder.dataset(), [4, 0])
     for from_cache in (False, True):
@@ -251,8 +280,9 @@ def test_augmentations_vary_and_follow_from_the_seed(cache, folder):
     other = features.extract(backbone(), dataset, seed=8, **options)
     assert not torch.allclose(other.values, found.values, atol=1e-4)
     torch.manual_seed(0)
-    picked = {tuple(found[2][0].tolist()) for _ in range(40)}
-    assert picked == {tuple(found.values[v * 5 + 2].tolist()) for v in range(3)}
+    for index in range(5):
+        picked = {tuple(found[index][0].tolist()) for _ in range(40)}
+        assert picked == {tuple(found.values[v * 5 + index].tolist()) for v in range(3)}
 
 
 def test_a_transform_without_a_description_is_not_cached(folder):

@@ -11,9 +11,14 @@ from tutorial_utils.history import COLUMNS, Epoch, History, Score
 
 
 def test_frame():
-    frame = History([epoch(1), epoch(2, correct=6)]).frame()
-    assert list(frame.columns) == list(COLUMNS)
-    assert frame["val_accuracy"].tolist() == [0.5, 0.6] and frame["epoch"].tolist() == [1, 2]
+    train, val = Score(0.25, 9, 10), Score(0.5, 6, 8)
+    frame = History([Epoch(1, train, val, 1.5), Epoch(2, val, train, 2.5)]).frame()
+    columns = ["epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds"]
+    assert list(frame.columns) == list(COLUMNS) == columns
+    assert frame.to_numpy().tolist() == [
+        [1, 0.25, 0.9, 0.5, 0.75, 1.5],
+        [2, 0.5, 0.75, 0.25, 0.9, 2.5],
+    ]
 
 
 def test_best_takes_accuracy_then_loss_then_the_earliest():

@@ -49,6 +49,20 @@ def test_fit_is_the_plain_loop():
     assert same(network, by_hand)
 
 
+@pytest.mark.parametrize("training_before", [True, False])
+def test_dropout_is_on_in_training_and_off_in_validation_whatever_the_mode_before(training_before):
+    class Recorder(nn.Module):
+        def forward(self, x):
+            modes.append((self.training, torch.is_grad_enabled()))
+            return x
+
+    modes: list[tuple[bool, bool]] = []
+    network = nn.Sequential(head(), Recorder()).train(training_before)
+    run(network, epochs=2)
+    batches, val = -(-IMAGES // BATCH), -(-11 // BATCH)
+    assert modes == ([(True, True)] * batches + [(False, False)] * val) * 2
+
+
 def test_the_same_seed_gives_the_same_history_and_another_seed_another():
     first, second, other = run()[1], run()[1], run(seed=1)[1]
     assert measured(first) == measured(second) != measured(other)

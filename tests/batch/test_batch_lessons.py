@@ -22,7 +22,7 @@ display({"application/vnd.tutorial.result+json": {
 def folder(tmp_path):
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    write(folder / "00_bad.ipynb", "number = 1", "print('fine')", "1 / (number - 1)", REPORT)
+    write(folder / "00_bad.ipynb", "number = 1", REPORT, "1 / (number - 1)")
     write(folder / "01_good.ipynb", "number = 4", REPORT)
     return folder
 

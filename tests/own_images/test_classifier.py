@@ -1,7 +1,10 @@
 """The classifier: its layers, and a file that gives the same logits again."""
 
+import dataclasses
+
 import pytest
 import torch
+from PIL import Image
 from sample_models import NAMES, build, images_for
 from torch import nn
 
@@ -63,6 +66,8 @@ def test_top_names_the_most_probable_first(tiny):
 @pytest.mark.parametrize("arch", models.ARCHS)
 def test_the_loaded_classifier_is_the_saved_one(arch, tmp_path):
     model = build(arch, "demo", side=64)
+    usual = {"mean": (0.4, 0.5, 0.6), "std": (0.2, 0.25, 0.3)}
+    model = dataclasses.replace(model, preset=models.preset(64, 80, **usual))
     path = classifier.save(model, tmp_path / "my model é.safetensors")
     found = classifier.load(path)
     assert (found.arch, found.classes) == (arch, NAMES)
@@ -73,6 +78,8 @@ def test_the_loaded_classifier_is_the_saved_one(arch, tmp_path):
     loaded = found.network.state_dict()
     assert state.keys() == loaded.keys()
     assert all(torch.equal(value, loaded[name]) for name, value in state.items())
+    photo = Image.effect_noise((200, 120), 90).convert("RGB")
+    assert torch.equal(found.preset(photo), model.preset(photo))
     images = images_for(model, 3)
     assert torch.equal(found.logits(images), model.logits(images))
     assert not found.network.training

@@ -90,7 +90,12 @@ def test_no_heat_is_transparent_and_the_highest_is_not(lowest, clear):
     maps = torch.zeros(1, 12, 16)
     maps[0, 0, 0], maps[0, 0, 1] = 1.0, lowest
     figure = plots.heat_overlay(images(1), maps, ["a"], title="t")
-    opacity = figure.axes[1].images[1].get_cmap()(np.linspace(0, 1, 257))[:, 3]
+    colours = figure.axes[1].images[1].get_cmap()(np.linspace(0, 1, 257))
+    opacity, brightness = colours[:, 3], colours[:, :3] @ style.LUMINANCE
+    if lowest == 0:  # bright yellow is the highest
+        assert (np.diff(brightness[::16]) > 0).all() and colours[-1, 2] < 0.2
+    else:  # orange above zero, purple below
+        assert colours[-1, 0] > colours[-1, 2] and colours[0, 2] > colours[0, 0]
     assert opacity[int(256 * clear)] == pytest.approx(0, abs=0.01)
     assert opacity[-1] == opacity.max() == style.HEAT_OPACITY
     assert opacity[0] == (0 if lowest == 0 else style.HEAT_OPACITY)

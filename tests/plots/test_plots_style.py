@@ -21,6 +21,8 @@ def test_every_series_and_every_class_has_a_style_and_the_first_ones_differ():
     assert style.series_style(0) == (plots.BLUE, "-", "o", "")
     assert len({style.series_style(i) for i in range(28)}) == 28
     assert len({style.class_style(i) for i in range(20)}) == 20
+    for looks in (map(style.series_style, range(4)), map(style.class_style, range(4))):
+        assert [len(set(one)) for one in zip(*looks, strict=True)] == [4] * 4  # in each respect
     assert style.series_style(1000).colour in plots.PALETTE
 
 

@@ -52,6 +52,7 @@ def test_frozen_parts_are_hatched_and_trained_ones_have_their_colour():
     assert hatched.get_hatch() == style.FROZEN_HATCH
     _, frozen, trained = boxes(axes)
     assert hatched.get_x() == frozen.get_x()
+    assert frozen.get_facecolor()[:3] == (1, 1, 1)
     assert trained.get_facecolor()[:3] == pytest.approx(style.to_rgb(style.TRAINED))
     assert "trained" in words(axes)
 

@@ -5,8 +5,10 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import stats
 
 from tutorial_utils import synthetic
+from tutorial_utils.synthetic import images, scenes
 
 SMALL = (160, 120)
 # Brightness of 3 × 4 squares of 16 pixels each in the images of seed 0 that version 2 draws.
@@ -51,6 +53,53 @@ def test_seeds_and_classes_give_different_images():
         synthetic.jpeg_bytes(label, seed=seed) for label in synthetic.CLASSES for seed in range(6)
     }
     assert len(files) == 12
+
+
+class _Enough(Exception):
+    """An image's size is known; it need not be drawn."""
+
+
+def test_the_shape_of_an_image_does_not_reveal_the_class(monkeypatch):
+    def note_size(rng, size, view):
+        sizes[label].append(size)
+        raise _Enough
+
+    monkeypatch.setattr(images, "draw_ground", note_size)
+    sizes = {label: [] for label in synthetic.CLASSES}
+    for label in synthetic.CLASSES:
+        for seed in range(1500):
+            with pytest.raises(_Enough):
+                synthetic.draw(label, seed=seed)
+    ants, bees = (np.array(found) for found in sizes.values())
+    for measure in (lambda s: s.max(axis=1), lambda s: s[:, 0] / s[:, 1], lambda s: s[:, 1]):
+        assert stats.ks_2samp(measure(ants), measure(bees)).pvalue > 0.01
+
+
+def test_the_quality_of_a_jpeg_does_not_reveal_the_class(monkeypatch):
+    monkeypatch.setattr(images, "draw", lambda label, seed: Image.new("RGB", (8, 8)))
+    tables = {
+        label: [
+            Image.open(io.BytesIO(synthetic.jpeg_bytes(label, seed=seed))).quantization
+            for seed in range(100)
+        ]
+        for label in synthetic.CLASSES
+    }
+    assert tables["ants"] == tables["bees"]
+    assert len({str(table) for table in tables["ants"]}) > 20
+
+
+def test_scenes_differ_in_the_insects_only_of_which_ants_are_a_tenth_longer():
+    view = scenes.random_view(np.random.default_rng(0))
+    numbers = set()
+    for seed in range(200):
+        ants, bees = (
+            scenes.place_insects(np.random.default_rng(seed), label, SMALL, view)
+            for label in synthetic.CLASSES
+        )
+        numbers.add(len(ants))
+        assert len(ants) == len(bees)
+        assert ants[0][1].scale == pytest.approx(1.1 * bees[0][1].scale)
+    assert numbers == {1, 2, 3, 4}
 
 
 def test_jpegs_are_rgb_of_300_to_500_pixels_and_of_varied_shape():
