@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 READY_FOR_TESTS := $(VENV)/.ready-for-tests
 PIP := python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 
-.PHONY: help lessons test test-fast test-faults test-memory test-browser browser test-colab test-widgets7 lab badges images glossary notebooks results bench bench-cost bench-widgets bench-weights bench-lessons doctor clean
+.PHONY: help lessons test test-fast test-faults test-memory test-mutations test-browser browser test-colab test-widgets7 lab badges images glossary notebooks results bench bench-cost bench-widgets bench-weights bench-lessons doctor clean
 
 help: ## List the commands (this text)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ test-fast: $(READY_FOR_TESTS) ## Run the tests that run no whole lesson
 
 test-memory: $(READY_FOR_TESTS) ## Run every lesson within Binder's 2 GiB of memory (needs root on Linux)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m memory
+
+test-mutations: $(READY_FOR_TESTS) ## Try small mistakes in a copy and count those that the tests notice
+	$(BIN)/python tests/mutations/run.py
 
 test-browser: $(READY_FOR_TESTS) ## Run the tests that drive a browser (CHROMIUM=PATH names one)
 	$(BIN)/python -m pytest tests/browser

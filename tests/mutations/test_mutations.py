@@ -25,5 +25,7 @@ def test_the_original_text_is_there_once_and_the_result_can_be_read(file):
 
 def test_a_text_that_is_not_there_is_named():
     one = run.Mutation("nothing", "tutorial_utils/history.py", "no such text", "", [])
-    with pytest.raises(ValueError, match=r"history.py has 0 times 'no such text' \(nothing\): give"):
+    with pytest.raises(
+        ValueError, match=r"history.py has 0 times 'no such text' \(nothing\): give"
+    ):
         run.mutated(one)

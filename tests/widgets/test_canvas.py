@@ -53,9 +53,10 @@ def test_hatching_leaves_gaps_inside_and_nothing_outside(sheet):
 
 
 def test_an_image_fills_its_rectangle_smooth_or_as_squares(sheet):
-    pixels = np.array([[0.0, 1.0], [1.0, 0.0]])
+    pixels = np.array([[0.0, 1.0], [0.0, 0.0]])
     sheet.paste(pixels, 0, 0, 40, 40, smooth=False)
     assert [pixel(sheet, x, 10)[0] for x in (1, 19, 21, 39)] == [0, 0, 255, 255]
+    assert [pixel(sheet, x, 30)[0] for x in (1, 19, 21, 39)] == [0, 0, 0, 0]
     assert set(np.unique(np.asarray(sheet.image))) == {0, 255}
     sheet.paste(pixels, 0, 0, 40, 40)
     assert len(np.unique(np.asarray(sheet.image))) > 10

@@ -9,9 +9,10 @@ import ipywidgets
 import pytest
 import torch
 from matplotlib import pyplot
+from PIL import Image
 
 from tutorial_utils import evaluation, layers, lesson, widgets
-from tutorial_utils.widgets import explorers, render_training
+from tutorial_utils.widgets import canvas, explorers, render_training
 
 CLASSES = ["ants", "bees"]
 
@@ -24,16 +25,23 @@ def costs(network, dataset):
 
 
 @pytest.fixture
-def figures(network, dataset, raw, predictions, costs, preset):
-    """Return one of each kind, all but the dashboard."""
+def make(network, dataset, raw, predictions, preset, request):
+    """Return a function for each kind, all but the dashboard, that makes one."""
+    given = (network, dataset, predictions, preset, CLASSES)
     return {
-        "layers": widgets.layer_explorer(network, dataset, preset),
-        "size": widgets.output_size_calculator(),
-        "freeze": widgets.freeze_slider(costs),
-        "augmentation": widgets.augmentation_playground(raw, preset),
-        "mistakes": widgets.mistake_browser(network, dataset, predictions, preset, CLASSES),
-        "own": widgets.own_image(network, preset, CLASSES, example=("ex", raw[0][0])),
+        "layers": lambda: widgets.layer_explorer(network, dataset, preset),
+        "size": widgets.output_size_calculator,
+        "freeze": lambda: widgets.freeze_slider(request.getfixturevalue("costs")),
+        "augmentation": lambda: widgets.augmentation_playground(raw, preset),
+        "mistakes": lambda: widgets.mistake_browser(*given),
+        "own": lambda: widgets.own_image(network, preset, CLASSES, example=("ex", raw[0][0])),
     }
+
+
+@pytest.fixture
+def figures(make):
+    """Return one of each kind."""
+    return {name: one() for name, one in make.items()}
 
 
 def leaves(widget) -> list[ipywidgets.Widget]:
@@ -65,6 +73,24 @@ def test_every_control_has_a_label_and_an_accessible_name(figures):
         assert len(labels) == 1 and labels[0].title
         kinds = {type(leaf) for leaf in leaves(figure)}
         assert not kinds & {ipywidgets.Image, ipywidgets.Play, ipywidgets.ToggleButtons}
+
+
+def test_each_control_is_named_after_what_it_changes(figures):
+    found = {
+        name: {key: control.description for key, control in figure.controls.items()}
+        for name, figure in figures.items()
+        if hasattr(figure, "controls")
+    }
+    same = ("brightness", "contrast", "saturation", "seed", "image")
+    assert found["augmentation"] == {
+        **{name: name for name in same}, "least_area": "least area", "flip": "mirrored"
+    }  # fmt: skip
+    sizes = {name: name for name in ("kernel", "stride", "padding")}
+    assert found["size"] == sizes | {"size": "image (pixels)", "window": "window number"}
+    assert found["layers"] == {"layer": "layer", "image": "image"}
+    for name in ("layers", "augmentation"):
+        chosen = figures[name].controls["image"].options
+        assert list(chosen) == [(f"number {k + 1}", k) for k in (0, 1, 3, 4, 6, 7)]
 
 
 def test_many_moves_leave_no_figure_open(figures):
@@ -108,8 +134,8 @@ def test_the_calculator_shows_an_error_when_the_kernel_does_not_fit_and_recovers
         widgets.output_size_calculator(size=3, kernel=9, padding=0)
 
 
-def test_the_layer_explorer_shows_every_layer_and_image(figures):
-    figure = figures["layers"]
+def test_the_layer_explorer_shows_every_layer_and_image(make):
+    figure = make["layers"]()
     assert list(figure.controls["layer"].options) == ["features.0", "features.2", "classifier.1"]
     for layer in figure.controls["layer"].options:
         figure.controls["layer"].value = layer
@@ -130,8 +156,8 @@ def test_a_layer_of_an_image_that_was_traced_needs_no_pass(network, dataset, pre
     assert passes.count("cpu") == 1  # the layer table's copy, on the device meta, is no pass
 
 
-def test_the_freeze_slider_gives_what_was_measured(figures, costs):
-    figure = figures["freeze"]
+def test_the_freeze_slider_gives_what_was_measured(make, costs):
+    figure = make["freeze"]()
     for frozen in (0, 1, 2):
         figure.controls["frozen"].value = frozen
         trainable = costs["trainable"][frozen]
@@ -157,8 +183,8 @@ def test_the_playground_passes_each_strength_and_the_seed_on(raw, preset, monkey
     assert figure._image.value != before
 
 
-def test_the_mistake_browser_filters_and_sorts(figures, predictions):
-    figure, losses = figures["mistakes"], predictions.losses
+def test_the_mistake_browser_filters_and_sorts(make, predictions):
+    figure, losses = make["mistakes"](), predictions.losses
     for outcome, chosen in (("wrong", ~predictions.correct), ("correct", predictions.correct)):
         figure.controls["outcome"].value = outcome
         indices = chosen.nonzero().flatten().tolist()
@@ -174,8 +200,27 @@ def test_the_mistake_browser_filters_and_sorts(figures, predictions):
             assert f"Image {number} of {len(indices)}," in figure.rendering.lines[0]
 
 
-def test_the_mistake_browser_shows_one_class(figures, network, dataset, predictions, preset):
-    figure = figures["mistakes"]
+def test_the_mistake_browser_draws_the_image_that_its_text_is_about(
+    network, dataset, predictions, preset, monkeypatch
+):
+    given = []
+
+    def explained(network, image, chances, preset, classes, **known):
+        given.append((image, chances, known["truth"]))
+        return canvas.Rendering(Image.new("RGB", (3, 3)), "an image", ())
+
+    monkeypatch.setattr(explorers, "explained", explained)
+    figure = widgets.mistake_browser(network, dataset, predictions, preset, CLASSES)
+    figure.controls["outcome"].value = "all"
+    for number, index in enumerate(evaluation.worst(predictions, count=9), 1):
+        figure.controls["number"].value = number
+        image, chances, truth = given[-1]
+        assert torch.equal(image, dataset[index][0]) and truth == dataset[index][1]
+        assert torch.equal(chances, predictions.probabilities[index])
+
+
+def test_the_mistake_browser_shows_one_class(make, network, dataset, predictions, preset):
+    figure = make["mistakes"]()
     figure.controls["outcome"].value = "all"
     figure.controls["label"].value = 1
     assert figure.controls["number"].max == int((predictions.labels == 1).sum())

@@ -1,5 +1,6 @@
 """Images of layers: windows and receptive fields that agree with real layers, and their texts."""
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -7,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from tutorial_utils import plots
-from tutorial_utils.widgets import render_layers, tracing
+from tutorial_utils import layers, plots
+from tutorial_utils.widgets import canvas, render_layers, tracing
 
 ORANGE = tuple(int(plots.ORANGE[k : k + 2], 16) for k in (1, 3, 5))
 
@@ -106,6 +107,32 @@ def test_the_receptive_field_is_where_pixels_have_influence(network, traced):
     low, end = render_layers._receptive_span(traced.table, row, 3, 32)
     assert low <= touched.min() and touched.max() < end
     assert (low, end) == (12, 19)
+
+
+@pytest.mark.parametrize("index", [0, 3, 5, 15])
+def test_the_receptive_field_counts_the_padding(index):
+    network = nn.Sequential(nn.Conv2d(3, 4, 5, 2, padding=2), nn.Conv2d(4, 4, 3, padding=1))
+    image = torch.randn(1, 3, 32, 32, requires_grad=True)
+    network(image)[0, :, index, index].sum().backward()
+    touched = (image.grad[0] != 0).any(dim=0).nonzero()
+    table = layers.layer_table(network, size=32)
+    low, end = render_layers._receptive_span(table, table.iloc[1], index, 32)
+    assert (low, end) == (touched.min(), touched.max() + 1)
+
+
+def test_a_map_is_bright_where_it_is_strongest_and_tiles_fill_their_rows():
+    viridis = matplotlib.colormaps["viridis"]
+    shown = render_layers._stretched(np.array([[0.5, 2.0], [0.0, 1.0]]))
+    expected = viridis(np.array([[0.25, 1.0], [0.0, 0.5]]))[..., :3]
+    np.testing.assert_allclose(shown, expected)
+    below = render_layers._stretched(np.array([[-1.0, 1.0]]))  # a dense layer's values
+    np.testing.assert_allclose(below, viridis(np.array([[0.0, 1.0]]))[..., :3])
+    sheet = canvas.Sheet(400, 445)
+    tiles = [np.full((4, 4, 3), grey) for grey in (0.1, 0.2, 0.3, 0.4)]
+    render_layers._draw_tiles(sheet, 20, "its maps", tiles, 150, 3)
+    places = [(45, 215), (95, 215), (145, 215), (45, 265)]
+    found = [sheet.image.getpixel((round(1.5 * x), round(1.5 * y)))[0] for x, y in places]
+    assert found == [26, 51, 76, 102]
 
 
 def test_the_frame_is_drawn_around_the_receptive_field(traced):

@@ -50,6 +50,36 @@ def test_the_first_layers_are_the_frozen_ones():
         assert [count(row, style.FRAME_GREY) > 40 for row in rows] == [k < frozen for k in range(3)]
 
 
+def widths(image: Image.Image, row: float, colours) -> list[float]:
+    """Return how many points wide each colour is in one row of pixels, right of the middle."""
+    pixels = np.asarray(image)[round(1.5 * row), round(1.5 * 440) :]
+    return [(pixels == rgb(colour)).all(axis=1).sum() / 1.5 for colour in colours]
+
+
+def test_bars_are_as_long_as_their_numbers():
+    image = np.asarray(render_training.freezing(costs(), 0).image)
+    for row, size in enumerate((10, 100, 1000)):  # on a logarithmic scale
+        green = (image[round(1.5 * (40 + 24 * row))] == rgb(style.TRAINED)).all(axis=1).sum() / 1.5
+        assert green == pytest.approx(190 * np.log10(size + 1) / np.log10(1001), abs=3)
+
+
+@pytest.mark.parametrize("frozen", range(4))
+def test_the_parts_of_a_step_have_the_colours_of_their_names_and_the_lengths_of_their_costs(frozen):
+    table = costs()
+    image = render_training.freezing(table, frozen).image
+    for top, columns, colours in (
+        (60, ["forward_s", "backward_s", "update_s"], style.PALETTE[:3]),
+        (160, ["saved_bytes", "gradient_bytes", "state_bytes"], style.PALETTE[3:6]),
+    ):
+        longest = table[columns].sum(axis=1).max()
+        lengths = [180 * table[name][frozen] / longest for name in columns]
+        assert widths(image, top - 9, colours) == pytest.approx(lengths, abs=4)  # outlines
+        keys = [
+            image.getpixel((round(1.5 * (454 + 82 * i)), round(1.5 * (top + 13)))) for i in range(3)
+        ]
+        assert keys == [rgb(colour) for colour in colours]
+
+
 @pytest.mark.parametrize("frozen", [-1, 4, 1.5, "x"])
 def test_freezing_takes_measured_numbers_only(frozen):
     with pytest.raises(ValueError, match="from 0 to 3, the layers that were measured"):
@@ -72,17 +102,32 @@ def test_augmentation_follows_its_seed_and_leaves_torchs_generator(image, preset
     assert render_training.augmentation(image, preset, seed=4).image.tobytes() != first
 
 
+def tiles(image: Image.Image, left: float) -> list[Image.Image]:
+    """Return the nine variations, of 90 points with 6 points between, whose first is at `left`."""
+    corners = [(left + 96 * (i % 3), 36 + 96 * (i // 3)) for i in range(9)]
+    return [
+        image.crop((round(1.5 * x), round(1.5 * y), round(1.5 * x) + 135, round(1.5 * y) + 135))
+        for x, y in corners
+    ]
+
+
+def test_the_nine_differ_and_stand_beside_the_same_nine_as_the_network_is_given_them(image, preset):
+    shown = render_training.augmentation(image, preset).image
+    assert len({tile.tobytes() for tile in tiles(shown, 180)}) == 9
+    for seen, given in zip(tiles(shown, 180), tiles(shown, 475), strict=True):
+        pixels = [np.asarray(tile.convert("L"), float).ravel() for tile in (seen, given)]
+        assert np.corrcoef(*pixels)[0, 1] > 0.95 and seen.tobytes() != given.tobytes()
+    dark = render_training.augmentation(Image.new("RGB", (90, 90), "black"), preset).image
+    assert tiles(dark, 180)[4].getpixel((60, 60)) == (0, 0, 0)
+    assert tiles(dark, 475)[4].getpixel((60, 60)) == (0, 67, 255)  # lowest: red, highest: blue
+
+
 def test_without_any_strength_all_nine_are_equal(image, preset):
     none = dict.fromkeys(("flip", "brightness", "contrast", "saturation"), 0.0)
     square = image.crop((0, 0, 80, 80))
     shown = render_training.augmentation(square, preset, least_area=1.0, **none)
-    tiles = [
-        shown.image.crop((x, y, x + 135, y + 135))  # 90 points of 1.5 pixels, 6 points between
-        for x in (270, 414, 558)
-        for y in (54, 198, 342)
-    ]
-    assert len({tile.tobytes() for tile in tiles}) == 1
-    assert len(tiles[0].getcolors(20_000)) > 100
+    assert len({tile.tobytes() for tile in tiles(shown.image, 180)}) == 1
+    assert len(tiles(shown.image, 180)[0].getcolors(20_000)) > 100
     assert "100% to 100% of the area" in shown.lines[0] and "probability 0%" in shown.lines[0]
 
 
@@ -133,9 +178,10 @@ def test_the_heat_map_is_yellow_where_the_heat_is_high():
     heat = np.zeros((20, 20))
     heat[5, 15] = 3.0
     image = prediction(heat=heat).image
-    hot, cold = (image.getpixel((round(1.5 * (245 + x)), round(1.5 * (34 + y))))
-                 for x, y in ((15.5 * 11.25, 5.5 * 11.25), (50, 200)))  # fmt: skip
-    assert hot[0] > cold[0] + 50 and hot[1] > cold[1] + 50
+    part = np.asarray(image.crop((368, 51, 368 + 337, 51 + 337)).convert("L")).astype(int)
+    row, column = np.unravel_index(part.argmax(), part.shape)
+    assert (row / 16.9, column / 16.9) == pytest.approx((5.5, 15.5), abs=0.6)
+    assert part.max() > np.median(part) + 50
 
 
 def test_without_heat_there_is_no_heat_map():

@@ -1,9 +1,10 @@
 """An image of your own: its prediction, and a message for a file that is no image."""
 
 import pytest
+import torch
 
 from tutorial_utils import widgets
-from tutorial_utils.widgets import canvas
+from tutorial_utils.widgets import canvas, upload
 
 CLASSES = ["ants", "bees"]
 
@@ -22,6 +23,20 @@ def test_the_example_is_shown_first_and_an_image_gets_its_prediction(own, networ
     line = f"The network predicts {CLASSES[best]}, probability {chances[best]:.3f}."
     assert own.rendering.lines == (line,)
     assert own.rendering.alt == f"mine.png. {line}"
+
+
+def test_the_heat_map_is_made_of_the_image_that_was_classified(own, preset, raw, monkeypatch):
+    given, real = [], upload.explained
+
+    def explained(network, image, chances, *rest, **more):
+        given.append((image, chances))
+        return real(network, image, chances, *rest, **more)
+
+    monkeypatch.setattr(upload, "explained", explained)
+    own.receive("mine.png", canvas.png(raw[2][0]))
+    ((image, chances),) = given
+    assert torch.equal(image, preset(raw[2][0]))
+    torch.testing.assert_close(chances, own._network.eval()(image[None]).softmax(1)[0])
 
 
 @pytest.mark.parametrize(
