@@ -215,6 +215,11 @@ def test_calibration_weighs_its_bins_by_their_images():
     assert evaluation.calibration(both).error == pytest.approx(expected, abs=1e-6)
 
 
+def test_a_bin_of_the_calibration_includes_its_upper_edge():
+    halves = Predictions(torch.zeros(3, 2), torch.tensor([0, 0, 1]))  # all with confidence 0.5
+    assert evaluation.calibration(halves, bins=2).counts.tolist() == [3, 0]
+
+
 def test_calibration_counts_a_probability_of_one():
     certain = Predictions(torch.tensor([[200.0, 0.0]]), torch.tensor([0]))
     assert evaluation.calibration(certain).counts[-1] == 1

@@ -4,7 +4,16 @@ import numpy
 import pytest
 import torch
 
-from tutorial_utils.checks.verdict import Verdict, call, compare, exercise, expect, number, truth
+from tutorial_utils.checks.verdict import (
+    Verdict,
+    call,
+    compare,
+    exercise,
+    expect,
+    number,
+    same,
+    truth,
+)
 
 
 @exercise
@@ -15,6 +24,15 @@ def doubled(answer) -> str:
         expect(got != given, "that is x itself", hint="take it twice")
         expect(got == 2 * given, f"for {given} you gave {got:g}", hint="add it to itself")
     return "twice as much"
+
+
+@pytest.mark.parametrize(
+    ("other", "tolerance", "agree"),
+    [([1, 2], 0.1, True), ([1, 2.05], 0.1, True), ([1, 3], 0.1, False), ([3, 2], 0.1, False),
+     ([1, 2, 3], 0.1, False), ([[1, 2]], 0.1, False)],
+)  # fmt: skip
+def test_tensors_agree_if_every_value_does(other, tolerance, agree):
+    assert same(torch.tensor([1.0, 2.0]), torch.tensor(other), tolerance) is agree
 
 
 def test_a_right_answer():

@@ -22,8 +22,8 @@ def test_contact_sheet_takes_images_and_arrays():
     shown = [axes.images[0].get_array() for axes in figure.axes]
     assert [array.shape for array in shown] == [(240, 320, 3), (8, 8, 3), (8, 8, 3)]
     assert [array.max() for array in shown] == [0, 0, 1]
-    places = [axes.get_subplotspec() for axes in figure.axes]
-    assert [(at.rowspan.start, at.colspan.start) for at in places] == [(0, 0), (0, 1), (1, 0)]
+    corners = [axes.get_subplotspec() for axes in figure.axes]
+    assert [(at.rowspan.start, at.colspan.start) for at in corners] == [(0, 0), (0, 1), (1, 0)]
     with pytest.raises(ValueError, match="at least one image"):
         plots.contact_sheet([])
 

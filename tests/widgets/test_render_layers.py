@@ -130,8 +130,8 @@ def test_a_map_is_bright_where_it_is_strongest_and_tiles_fill_their_rows():
     sheet = canvas.Sheet(400, 445)
     tiles = [np.full((4, 4, 3), grey) for grey in (0.1, 0.2, 0.3, 0.4)]
     render_layers._draw_tiles(sheet, 20, "its maps", tiles, 150, 3)
-    places = [(45, 215), (95, 215), (145, 215), (45, 265)]
-    found = [sheet.image.getpixel((round(1.5 * x), round(1.5 * y)))[0] for x, y in places]
+    corners = [(45, 215), (95, 215), (145, 215), (45, 265)]
+    found = [sheet.image.getpixel((round(1.5 * x), round(1.5 * y)))[0] for x, y in corners]
     assert found == [26, 51, 76, 102]
 
 
