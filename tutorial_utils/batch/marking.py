@@ -37,7 +37,8 @@ COLUMNS = ["submission", "lesson", "exercise", "check", "state", "text"]
 PACKAGE = Path(__file__).resolve().parents[1]
 PROCESS = f"{__package__}.marking_process"
 SET_UP_S = 1800  # for the lesson's own cells
-SPARE_S = 30  # for the process to end an answer that is late
+SPARE_S = 10  # for the process to end an answer that is late
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # https://owasp.org/www-community/attacks/CSV_Injection
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "ANTS_BEES_DIR")
 NOT_COPIED = ("kit-*", "*.lock", "*.part-*")  # of the cache
 # Every disk becomes read-only, apart from the working folder $1. The second `unshare` drops the
@@ -56,7 +57,7 @@ Pair = tuple[int, int]  # the submission's index and the exercise's number
 Outcome = tuple[str, str]  # the state and its reason
 
 
-class Limits(NamedTuple):
+class AnswerLimits(NamedTuple):
     """What an answer may use."""
 
     seconds: float = 60.0
@@ -65,12 +66,15 @@ class Limits(NamedTuple):
     fork: bool = sys.platform == "linux"
 
 
+DEFAULT_LIMITS = AnswerLimits()
+
+
 def mark(
     folder: Path | str,
     *,
     notebooks: Path | str = batch.NOTEBOOKS,
     only: str = "",
-    limits: Limits = Limits(),
+    limits: AnswerLimits = DEFAULT_LIMITS,
     quiet: bool = False,
 ) -> pandas.DataFrame:
     """Mark all notebooks below a folder.
@@ -113,6 +117,41 @@ def mark(
     return pandas.DataFrame(rows, columns=COLUMNS).sort_values(COLUMNS[:3], ignore_index=True)
 
 
+def mark_own(
+    folder: Path | str,
+    *,
+    only: str = "",
+    limits: AnswerLimits = DEFAULT_LIMITS,
+    quiet: bool = False,
+) -> pandas.DataFrame:
+    """Mark a learner's own copies of the lessons; see `mark` for the arguments and the table.
+
+    A copy is its own lesson: the cells above an answer run as the learner has changed them.
+
+    Raises:
+        FileNotFoundError: if the folder holds no lesson.
+        ValueError: if no lesson's name begins with one of the starts.
+    """
+    rows, read = [], []
+    for path in batch.find_lessons(folder, only=only):
+        try:
+            read.append(submissions.read_own(path))
+        except (OSError, ValueError, RecursionError) as error:
+            rows.append(_row(path.name, path.stem, state="error", text=str(error)))
+    with tqdm(total=sum(len(own.answers) for _, own in read), unit="answer", disable=quiet) as bar:
+        for lesson, own in read:
+            bar.set_postfix_str(lesson.name)
+            rows += _rows(lesson, [own], _mark_lesson(lesson, [own], limits, bar.update))
+    return pandas.DataFrame(rows, columns=COLUMNS).sort_values(COLUMNS[:3], ignore_index=True)
+
+
+def write_csv(table: pandas.DataFrame, path: Path) -> None:
+    """Write the table so that a spreadsheet reads its letters and starts no formula."""
+    safe = table.map(lambda value: f"'{value}" if str(value).startswith(FORMULA) else value)
+    text = safe.to_csv(index=False).encode("utf-8-sig", "backslashreplace")
+    files.write_bytes(path, text)
+
+
 def _row(submission: str, lesson: str = "", number: int = 0, check: str = "", **more: str) -> dict:
     values = {"submission": submission, "lesson": lesson, "exercise": number, "check": check}
     return values | more
@@ -131,7 +170,7 @@ def _rows(
 def _mark_lesson(
     lesson: Lesson,
     read: list[Submission],
-    limits: Limits,
+    limits: AnswerLimits,
     marked: Callable[[int], object],
 ) -> dict[Pair, Outcome]:
     """Return the outcomes of all answers to one lesson."""
@@ -156,7 +195,7 @@ def _mark_lesson(
     return outcomes
 
 
-def _job(lesson: Lesson, read: list[Submission], todo: list[Pair], limits: Limits) -> dict:
+def _job(lesson: Lesson, read: list[Submission], todo: list[Pair], limits: AnswerLimits) -> dict:
     return {
         "cells": [cell.source for cell in lesson.cells],
         "exercises": lesson.exercises,
@@ -203,7 +242,7 @@ def _run_job(
 
 @contextlib.contextmanager
 def _started(job: dict, room: Path) -> Iterator[tuple[subprocess.Popen, queue.Queue]]:
-    """Start the process in a folder of its own; give it and a queue of its lines, None at the end."""
+    """Start the process in a folder of its own; yield it and a queue of its lines, None last."""
     for name in ("home", "work", "tmp"):
         (room / name).mkdir()
     _copy_cache(room / "cache")
@@ -251,14 +290,18 @@ def _environment(room: Path) -> dict[str, str]:
     folders = {"HOME": "home", "USERPROFILE": "home", "IPYTHONDIR": "home", "TMPDIR": "tmp"}
     folders |= {"TEMP": "tmp", "TMP": "tmp", "ANTS_BEES_CACHE": "cache"}
     values = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return values | {name: str(room / folder) for name, folder in folders.items()} | {
-        "PYTHONPATH": str(PACKAGE.parent),
-        "TORCH_HOME": str(Path(torch.hub.get_dir()).parent),
-        "MPLCONFIGDIR": matplotlib.get_cachedir(),
-        "MPLBACKEND": "Agg",
-        "TUTORIAL_OFFLINE": "1",
-        "CUDA_VISIBLE_DEVICES": "",  # a process that has used a GPU cannot fork
-    }
+    return (
+        values
+        | {name: str(room / folder) for name, folder in folders.items()}
+        | {
+            "PYTHONPATH": str(PACKAGE.parent),
+            "TORCH_HOME": str(Path(torch.hub.get_dir()).parent),
+            "MPLCONFIGDIR": matplotlib.get_cachedir(),
+            "MPLBACKEND": "Agg",
+            "TUTORIAL_OFFLINE": "1",
+            "CUDA_VISIBLE_DEVICES": "",  # a process that has used a GPU cannot fork
+        }
+    )
 
 
 def _copy_cache(target: Path) -> None:
@@ -271,11 +314,12 @@ def _copy_cache(target: Path) -> None:
 def _isolation(room: Path) -> list[str]:
     """Return the command that starts another one without network, or [] if that is not allowed."""
     command = [*UNSHARE, "--fork", "--kill-child", "sh", "-c", READ_ONLY, "sh", str(room)]
-    return command if _is_allowed() else []
+    return command if is_isolated() else []
 
 
 @functools.cache
-def _is_allowed() -> bool:
+def is_isolated() -> bool:
+    """Return whether the system allows to cut off the network and to make its disks read-only."""
     with tempfile.TemporaryDirectory() as room:
         command = [*UNSHARE, "--fork", "--kill-child", "sh", "-c", READ_ONLY, "sh", room, "true"]
         try:

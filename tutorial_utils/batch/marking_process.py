@@ -165,7 +165,8 @@ def _make_namespace() -> dict[str, Any]:
     shell = InteractiveShell.instance(
         config=Config({"HistoryManager": {"enabled": False}}), user_module=module
     )
-    vars(module).update(__builtins__=__builtins__, get_ipython=lambda: shell)
+    leave = {"exit": sys.exit, "quit": sys.exit}
+    vars(module).update(leave, __builtins__=__builtins__, get_ipython=lambda: shell)
     return vars(module)
 
 

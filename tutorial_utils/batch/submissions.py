@@ -7,6 +7,7 @@ new cell that binds the names which the check takes.
 Source: the notebook format, https://nbformat.readthedocs.io/en/latest/format_description.html
 """
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -16,7 +17,6 @@ from tutorial_utils.batch import code_names
 
 LARGEST_BYTES = 200 * 10**6
 CALL = re.compile(r"^checks\.(\w+)\(", re.M)
-TITLE = re.compile(r"^(?:\*\*|## )Exercise (\d+): ", re.M)
 
 
 class Cell(NamedTuple):
@@ -68,19 +68,40 @@ def read_lesson(path: Path) -> Lesson:
     for index, cell in enumerate(cells):
         if "exercise" not in cell.tags:
             continue
-        call = next(i for i in range(index + 1, len(cells)) if CALL.search(cells[i].source))
-        stub, check = code_names.names_in(cell.source), code_names.names_in(cells[call].source)
+        calls = (i for i in range(index + 1, len(cells)) if CALL.search(cells[i].source))
+        if (call := next(calls, None)) is None:
+            continue  # the check was deleted from a learner's own copy
+        check = code_names.names_in(cells[call].source)
         exercises.append(
             Exercise(
                 number=len(exercises) + 1,
                 check=CALL.search(cells[call].source)[1],
                 stub=index,
                 call=call,
-                answers=tuple(sorted(stub.bound & check.used)),
+                answers=tuple(sorted(_bound(cell) & check.used)) if check else (),
                 measured=bool(re.search(r"^\.\.\.$", cell.source, re.M)),
             )
         )
     return Lesson(path.stem, cells, exercises)
+
+
+def read_own(path: Path) -> tuple[Lesson, Submission]:
+    """Return a learner's own copy of a lesson, as a lesson and as a submission of it.
+
+    Raises:
+        ValueError: if it is no notebook.
+        OSError: if it cannot be read.
+    """
+    lesson = read_lesson(path)
+    own = [one._replace(measured=True) for one in lesson.exercises]
+    lesson = lesson._replace(exercises=own)
+    cells = {one.number: lesson.cells[one.stub] for one in lesson.exercises}
+    answers = {
+        one.number: [cells[one.number].source]
+        for one in lesson.exercises
+        if not _is_open(cells[one.number].source, one.answers)
+    }
+    return lesson, Submission(path.name, lesson.name, answers)
 
 
 def find_submissions(folder: Path) -> list[Path]:
@@ -178,15 +199,41 @@ def _answer(exercise: Exercise, cells: list[Cell], lesson: Lesson) -> list[str]:
     changed = [cell for cell in cells if cell.source.strip() not in handed_out]
     by_id = [cell for cell in changed if cell.id == stub.id]
     by_name = [
-        cell
-        for cell in changed
-        if cell.id not in ids and _bound(cell).issuperset(exercise.answers)
+        cell for cell in changed if cell.id not in ids and _bound(cell).issuperset(exercise.answers)
     ]
-    answer = (by_id or by_name or [None])[-1]
-    if answer is None:
+    found = [c for c in by_id or by_name if not _is_open(c.source, exercise.answers)]
+    if not found:
         return []
+    answer = found[-1]
     others = [cell.source for cell in changed if cell is not answer]
     return [*_helpers(answer, others, lesson), answer.source]
+
+
+def _is_open(source: str, answers: tuple[str, ...]) -> bool:
+    """Return whether one of the answers is still `...` or a function with no more than that."""
+    try:
+        body = code_names.parse(source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and node.name in answers:
+            is_open = all(_is_dots(part) or _is_docstring(part) for part in node.body)
+        else:
+            targets = node.targets if isinstance(node, ast.Assign) and _is_dots(node) else []
+            is_open = any(isinstance(one, ast.Name) and one.id in answers for one in targets)
+        if is_open:
+            return True
+    return False
+
+
+def _is_dots(node: ast.stmt) -> bool:
+    value = getattr(node, "value", None)
+    return isinstance(value, ast.Constant) and value.value is ...
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    value = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 def _helpers(answer: Cell, others: list[str], lesson: Lesson) -> list[str]:

@@ -96,7 +96,7 @@ def kit(options: argparse.Namespace) -> int:
     from tutorial_utils.batch.lessons import NOTEBOOKS
     from tutorial_utils.cli.kit import make
 
-    make(options.out, options.folder or NOTEBOOKS)
+    make(options.out, options.folder or NOTEBOOKS, solutions=not options.no_solutions)
     print(f"use it by: python -m tutorial_utils --kit {options.out.name} lessons")
     return 0
 

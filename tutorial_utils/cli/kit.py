@@ -54,12 +54,15 @@ class Kit(NamedTuple):
         return f"{lessons} lessons, images {self.images}, {text}"
 
 
-def make(out: str | Path, lessons: str | Path, *, quiet: bool = False) -> Kit:
+def make(
+    out: str | Path, lessons: str | Path, *, solutions: bool = True, quiet: bool = False
+) -> Kit:
     """Pack images, weights and lessons into one archive.
 
     Args:
         out: the archive, written whole or not at all.
         lessons: the folder of notebooks, with `solutions` in it and `images` beside it.
+        solutions: pack the worked answers too.
         quiet: print nothing.
 
     Returns:
@@ -80,7 +83,7 @@ def make(out: str | Path, lessons: str | Path, *, quiet: bool = False) -> Kit:
         images = data.load("cache", quiet=quiet)
     except FileNotFoundError:
         images = data.load("synthetic", quiet=quiet)
-    members = _members(images.root, batch.find_lessons(lessons))
+    members = _members(images.root, batch.find_lessons(lessons), solutions)
     size = sum(path.stat().st_size for path in members.values())
     check_space(out.parent, size, "pack the kit")
     made: list[Kit] = []
@@ -134,11 +137,12 @@ def progress_bar(quiet: bool, text: str, size_bytes: int) -> tqdm:
     return downloads.progress_bar(quiet, desc=text, total=size_bytes, unit="B", unit_scale=True)
 
 
-def _members(images: Path, lessons: list[Path]) -> dict[str, Path]:
+def _members(images: Path, lessons: list[Path], solutions: bool) -> dict[str, Path]:
     """Return {name in the archive: path}, in the order in which they are packed."""
     notebooks = lessons[0].parent
     members = {f"lessons/notebooks/{path.name}": path for path in lessons}
-    for path in (notebooks / "solutions").glob("[0-9][0-9]_*.ipynb"):
+    worked = (notebooks / "solutions").glob("[0-9][0-9]_*.ipynb") if solutions else []
+    for path in worked:
         members[f"lessons/notebooks/solutions/{path.name}"] = path
     for path in (notebooks.parent / "images").glob("*.png"):
         members[f"lessons/images/{path.name}"] = path

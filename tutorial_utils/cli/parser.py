@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tutorial_utils import __version__
-from tutorial_utils.cli import commands
+from tutorial_utils.cli import commands, teaching
 from tutorial_utils.cli.predict import predict
 
 AddParser = Callable[..., argparse.ArgumentParser]
@@ -22,7 +22,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=None)
     subparsers = parser.add_subparsers(metavar="COMMAND")
     definitions = (_define_data, _define_kit, _define_lessons, _define_sweep, _define_predict)
-    for define in definitions:
+    for define in (*definitions, teaching.define):
         define(subparsers.add_parser)
     return parser
 
@@ -54,6 +54,7 @@ def _define_kit(add: AddParser) -> None:
     kit = add("kit", help="pack what a class without a network needs")
     kit.add_argument("out", type=Path, metavar="OUT.zip", help="use it by --kit OUT.zip COMMAND")
     kit.add_argument("--folder", type=Path, help="the folder of the notebooks")
+    kit.add_argument("--no-solutions", action="store_true", help="leave out notebooks/solutions")
     kit.set_defaults(run=commands.kit)
 
 
