@@ -53,6 +53,12 @@ def test_the_same_content_gives_the_same_bytes(teacher, course, tmp_path, monkey
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
 
 
+def test_a_kit_may_leave_the_solutions_out(teacher, course, tmp_path):
+    made = kit.make(tmp_path / "class.zip", course, solutions=False, quiet=True)
+    lessons = [name for name in made.files if name.startswith("lessons/notebooks/")]
+    assert lessons == ["lessons/notebooks/00_one.ipynb", "lessons/notebooks/01_two.ipynb"]
+
+
 def test_without_images_in_the_cache_synthetic_ones_are_drawn(
     draws_five, course, tmp_path, monkeypatch
 ):

@@ -40,7 +40,7 @@ def names_in(source: str) -> Names | None:
 
 
 def parse(source: str) -> ast.Module:
-    """Return the syntax tree of a cell's source; IPython's own syntax, such as `%time`, is known.
+    """Return the syntax tree of a cell's source; IPython's own syntax may stand in it.
 
     Raises:
         SyntaxError: and ValueError, RecursionError or MemoryError, if it cannot be parsed.

@@ -39,7 +39,7 @@ PROCESS = f"{__package__}.marking_process"
 SET_UP_S = 1800  # for the lesson's own cells
 SPARE_S = 10  # for the process to end an answer that is late
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # https://owasp.org/www-community/attacks/CSV_Injection
-PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "ANTS_BEES_DIR")
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT")
 NOT_COPIED = ("kit-*", "*.lock", "*.part-*")  # of the cache
 # Every disk becomes read-only, apart from the working folder $1. The second `unshare` drops the
 # rights that could undo this.
@@ -230,14 +230,16 @@ def _run_job(
                     code = process.wait()
                     return begun, _ended(code, room, bool(pending))
                 if "finished" in line:
-                    return begun, ""
+                    return begun, "it ended the process that marks"
                 if "failed" in line:
                     return set(), line["failed"]
-                pair = line["submission"], line["exercise"]
+                pair = line.get("submission"), line.get("exercise")
+                if pair not in job["todo"] or pair in outcomes:
+                    continue
+                begun.add(pair)
                 if "outcome" in line:
                     outcomes[pair] = tuple(line["outcome"])
                     marked(1)
-                begun.add(pair)
 
 
 @contextlib.contextmanager
@@ -245,7 +247,7 @@ def _started(job: dict, room: Path) -> Iterator[tuple[subprocess.Popen, queue.Qu
     """Start the process in a folder of its own; yield it and a queue of its lines, None last."""
     for name in ("home", "work", "tmp"):
         (room / name).mkdir()
-    _copy_cache(room / "cache")
+    _copy_caches(room)
     (room / "job.json").write_text(json.dumps(job), encoding="utf-8")
     command = [sys.executable, "-P", "-m", PROCESS, str(room / "job.json")]
     with (room / "errors.txt").open("wb") as errors:
@@ -253,7 +255,7 @@ def _started(job: dict, room: Path) -> Iterator[tuple[subprocess.Popen, queue.Qu
             [*_isolation(room), *command],
             cwd=room / "work",
             env=_environment(room),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # it ends when this closes
             stdout=subprocess.PIPE,
             stderr=errors,
             start_new_session=True,
@@ -269,8 +271,10 @@ def _started(job: dict, room: Path) -> Iterator[tuple[subprocess.Popen, queue.Qu
 
 def _read_lines(stream: IO[bytes], lines: queue.Queue) -> None:
     for line in stream:
-        with contextlib.suppress(ValueError):  # an answer's own words
-            lines.put(json.loads(line))
+        with contextlib.suppress(ValueError):  # what an answer managed to print
+            found = json.loads(line)
+            if isinstance(found, dict):
+                lines.put(found)
     lines.put(None)
 
 
@@ -289,26 +293,27 @@ def _environment(room: Path) -> dict[str, str]:
 
     folders = {"HOME": "home", "USERPROFILE": "home", "IPYTHONDIR": "home", "TMPDIR": "tmp"}
     folders |= {"TEMP": "tmp", "TMP": "tmp", "ANTS_BEES_CACHE": "cache"}
+    folders |= {"MPLCONFIGDIR": "matplotlib"}
     values = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return (
-        values
-        | {name: str(room / folder) for name, folder in folders.items()}
-        | {
-            "PYTHONPATH": str(PACKAGE.parent),
-            "TORCH_HOME": str(Path(torch.hub.get_dir()).parent),
-            "MPLCONFIGDIR": matplotlib.get_cachedir(),
-            "MPLBACKEND": "Agg",
-            "TUTORIAL_OFFLINE": "1",
-            "CUDA_VISIBLE_DEVICES": "",  # a process that has used a GPU cannot fork
-        }
-    )
+    values |= {name: str(room / folder) for name, folder in folders.items()}
+    if photographs := os.environ.get("ANTS_BEES_DIR", "").strip():
+        values["ANTS_BEES_DIR"] = str(files.as_path(photographs))
+    return values | {
+        "PYTHONPATH": str(PACKAGE.parent),
+        "TORCH_HOME": str(Path(torch.hub.get_dir()).absolute().parent),
+        "MPLBACKEND": "Agg",
+        "TUTORIAL_OFFLINE": "1",
+        "CUDA_VISIBLE_DEVICES": "",  # a process that has used a GPU cannot fork
+    }
 
 
-def _copy_cache(target: Path) -> None:
-    source = cache.cache_path()
-    if source.is_dir():
-        ignore = shutil.ignore_patterns(*NOT_COPIED)
-        shutil.copytree(source, target, ignore=ignore, symlinks=True)
+def _copy_caches(room: Path) -> None:
+    """Copy our cache, and matplotlib's list of fonts, which takes seconds to make."""
+    ignore = shutil.ignore_patterns(*NOT_COPIED)
+    sources = {"cache": cache.cache_path(), "matplotlib": Path(matplotlib.get_cachedir())}
+    for name, source in sources.items():
+        if source.is_dir():
+            shutil.copytree(source, room / name, ignore=ignore, symlinks=True)
 
 
 def _isolation(room: Path) -> list[str]:
