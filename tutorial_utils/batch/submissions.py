@@ -47,7 +47,7 @@ class Lesson(NamedTuple):
 
 
 class Submission(NamedTuple):
-    """A submitted notebook. `problem` says why it cannot be marked, "" if it can."""
+    """A submitted notebook. `problem` is why it cannot be marked, "" if it can."""
 
     name: str
     lesson: str = ""
