@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 
 from tutorial_utils._support import checksums
 from tutorial_utils._support.arguments import check_choice
-from tutorial_utils._support.files import as_path, read_json, write_json
+from tutorial_utils._support.files import as_path, naming, read_json, write_json
 from tutorial_utils.history import Epoch, History
 
 MANIFEST = "checkpoint.json"
@@ -169,15 +169,10 @@ class CheckpointWriter:
         return f" The checkpoint of epoch {self.epoch} is in {self.folder}."
 
     def _check_writable(self) -> None:
-        try:
+        with naming(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder):
                 pass
-        except OSError as error:
-            raise OSError(
-                f"the checkpoint folder {self.folder} cannot be written ({error}): give a folder "
-                f"that can be, with space for the weights"
-            ) from error
 
     def _acquire(self) -> None:
         """Lock the folder; the lock of a process that was killed is free."""
