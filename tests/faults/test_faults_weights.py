@@ -23,6 +23,9 @@ NAME = f"alexnet-{sha256(CONTENT)[:8]}.pth"
 DELETE = "delete it, so that it is downloaded again, or use weights='demo'"
 
 
+no_windows = pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links of Unix")
+
+
 @pytest.fixture
 def file(monkeypatch, tmp_path):
     """Return the path of AlexNet's file in torch hub's folder; the file is what its name says."""
@@ -131,6 +134,7 @@ def test_unverified_weights_are_said_to_be(value, file, monkeypatch):
     assert summary.startswith("weights: imagenet" if value == "1" else "weights: demo")
 
 
+@no_windows
 @pytest.mark.parametrize("kind", ["folder", "fifo", "dangling link", "unreadable"])
 def test_what_is_no_file_is_not_called_imagenet(kind, file, monkeypatch):
     file.unlink()

@@ -37,6 +37,9 @@ REASONS = {
 STEPS = ("write", "fsync", "replace")
 
 
+no_windows = pytest.mark.skipif(os.name == "nt", reason="pipes, devices and links of Unix")
+
+
 def error_of(name):
     number = getattr(errno, name)
     return OSError(number, os.strerror(number))
@@ -68,6 +71,7 @@ def test_the_disk_fails(name, step, old, monkeypatch):
     unchanged(old)
 
 
+@no_windows
 def test_a_device_that_is_full(old):
     def write(path):
         with open("/dev/full", "wb") as file:
@@ -109,6 +113,7 @@ def test_a_source_that_cannot_be_read_is_named_itself(old, tmp_path_factory):
     unchanged(old)
 
 
+@no_windows
 @pytest.mark.parametrize("kind", ["folder", "fifo", "device", "link to a folder"])
 def test_what_is_no_file_is_not_replaced(kind, tmp_path):
     path = tmp_path / "a"
@@ -142,6 +147,7 @@ def test_a_name_that_is_too_long(name, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@no_windows
 def test_links_that_lead_in_a_circle(tmp_path):
     (tmp_path / "a").symlink_to(tmp_path / "b")
     (tmp_path / "b").symlink_to(tmp_path / "a")
