@@ -89,6 +89,17 @@ def test_an_entry_is_made_once_and_found_again():
     assert not list(cache.cache_path().glob("*.part-*"))
 
 
+def test_finding_an_entry_imports_no_torch():
+    cache.get_or_create("things", fill)
+    code = """
+import sys
+from tutorial_utils._support import cache
+assert cache.find("things") and "torch" not in sys.modules
+"""
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=300)
+
+
 @pytest.mark.parametrize("name", ["two.txt", cache.MANIFEST])
 @pytest.mark.parametrize("content", [None, "", "{", "[]"])
 def test_what_is_no_longer_whole_is_made_again(name, content):

@@ -246,11 +246,12 @@ def _files(folder: Path) -> list[str]:
 
 def _is_extra_image(path: str) -> bool:
     """Return whether a file that is not of the entry would be read with its images."""
-    from tutorial_utils._support import folders  # imports torchvision, which takes long
+    split, *others = path.split("/")
+    if split not in ("train", "val"):
+        return False
+    from tutorial_utils._support import folders  # imports torchvision, which takes seconds
 
-    first, *others = path.split("/")
-    visible = all(map(folders.is_visible, others)) and folders.is_image_name(path)
-    return first in ("train", "val") and visible
+    return all(map(folders.is_visible, others)) and folders.is_image_name(path)
 
 
 def _digest(path: Path) -> str:
