@@ -39,7 +39,7 @@ PROCESS = f"{__package__}.marking_process"
 SET_UP_S = 1800  # for the lesson's own cells
 SPARE_S = 10  # for the process to end an answer that is late
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # https://owasp.org/www-community/attacks/CSV_Injection
-PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT")
+PASSED_ON = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "SYSTEMROOT")
 NOT_COPIED = ("kit-*", "*.lock", "*.part-*")  # of the cache
 # Every disk becomes read-only, apart from the working folder $1. The second `unshare` drops the
 # rights that could undo this.
