@@ -24,7 +24,7 @@ def augment(
     Args:
         images: (N, 3, S, S) of float in [0, 1].
         size: pixels of a side of the results.
-        generator: on the CPU; the same state gives the same results on any device.
+        generator: on the images' device, which then waits for nothing; or on the CPU.
         least_side: the smallest share of each side that a crop keeps.
         light: brightness, contrast and saturation are multiplied by 1 - light to 1 + light.
 
@@ -61,10 +61,10 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 def normalise(images: Tensor) -> Tensor:
     """Subtract ImageNet's mean and divide by its standard deviation: (N, 3, H, W) of float."""
-    mean, std = (
-        torch.tensor(values, device=images.device).view(1, 3, 1, 1)
+    mean, std = (  # filled there: to copy them, a GPU would have to finish what it does
+        torch.stack([images.new_full((1, 1), value) for value in values])
         for values in models.DEMO_NORMALISATION
-    )
+    )  # (3, 1, 1)
     return (images - mean) / std
 
 
@@ -73,13 +73,13 @@ def _random_crops(count: int, generator: torch.Generator, least_side: float) -> 
     scale = _uniform(count, least_side, 1.0, generator)
     aspect = torch.exp(_uniform(count, -0.2, 0.2, generator))
     wide, high = (scale * aspect).clamp(max=1.0), (scale / aspect).clamp(max=1.0)
-    mirrored = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
+    mirrored = torch.where(_uniform(count, 0.0, 1.0, generator) < 0.5, -1.0, 1.0)
     across, down = (_uniform(count, -1.0, 1.0, generator) * (1 - share) for share in (wide, high))
-    theta = torch.zeros(count, 2, 3)
+    theta = torch.zeros(count, 2, 3, device=generator.device)
     theta[:, 0, 0], theta[:, 0, 2] = wide * mirrored, across
     theta[:, 1, 1], theta[:, 1, 2] = high, down
     return theta
 
 
 def _uniform(count: int, low: float, high: float, generator: torch.Generator) -> Tensor:
-    return low + (high - low) * torch.rand(count, generator=generator)
+    return low + (high - low) * torch.rand(count, generator=generator, device=generator.device)

@@ -8,7 +8,7 @@ augmentation follow the share of the budget that is spent, see `recipe`.
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -43,6 +43,7 @@ class Outcome:
         seconds: of training, over all sessions.
         path: the file.
         sha256: of the file.
+        by_size: as `packed`, at other sizes.
     """
 
     trained: Score
@@ -52,6 +53,7 @@ class Outcome:
     seconds: float
     path: Path
     sha256: str
+    by_size: dict[int, Score]
 
 
 def pretrain(
@@ -67,24 +69,33 @@ def pretrain(
     resume: bool = False,
     every_s: float = 180.0,
     device: str | torch.device | None = None,
+    compiled: bool = False,
+    log_s: float = 0.0,
+    sizes: Sequence[int] = (),
     quiet: bool = False,
     progress: bool = False,
 ) -> Outcome:
     """Train a network's convolutions and write them into a file of weights.
 
+    The images are held on the device, and no step waits for a GPU.
+
     Args:
         arch: one of `models.ARCHS`.
         data: from `dataset.load`.
-        out: the file to write at the end.
+        out: the file to write, with each checkpoint and at the end.
         epochs: the budget in passes over the training set; a fraction is allowed.
-        minutes: the budget in minutes of training, over all sessions; give one of the two.
+        minutes: the budget in minutes, those of measuring included, over all sessions; give one
+            of the two.
         recipe: None for the network's own in `RECIPES`.
         start: a file of weights to start from, e.g. the one that ships; None for random weights.
         checkpoint_path: a file for the state, so that a run that was cut off can resume.
         resume: resume from the checkpoint, if there is one.
         every_s: seconds between two checkpoints.
         device: None for a GPU if there is one.
-        quiet: print nothing; otherwise a line per epoch.
+        compiled: train with `torch.compile`; see `speed`.
+        log_s: measure at the end of an epoch if so many seconds have passed since the last time.
+        sizes: pixels of a side at which the packed file is measured as well.
+        quiet: print nothing; otherwise a line per measured epoch.
         progress: show a bar over the steps of an epoch.
 
     Returns:
@@ -105,23 +116,27 @@ def pretrain(
     if not out.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {out.parent} to write {out} into")
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    run = _Run(arch, data, recipe, budget, device)
+    run = Run(arch, data, recipe, budget, device)
     run.log = (lambda line: None) if quiet else print
-    run.progress, run.every_s = progress, every_s
+    run.progress, run.every_s, run.log_s, run.out = progress, every_s, log_s, out
     run.checkpoint_path = None if checkpoint_path is None else Path(checkpoint_path)
     run.begin(None if start is None else Path(start), resume=resume)
+    if compiled:
+        run.compile()
     while run.spent < 1:
         run.epoch()
-    return run.finish(out)
+    return run.finish(sizes)
 
 
-class _Run:
+class Run:
     """One pretraining: the network, its optimizer, and how far it is."""
 
     log: Callable[[str], object] = print
     progress = False
     checkpoint_path: Path | None = None
+    out: Path | None = None
     every_s = 180.0
+    log_s = 0.0
 
     def __init__(
         self,
@@ -132,9 +147,11 @@ class _Run:
         device: torch.device,
     ) -> None:
         """Build the network; the caller's random generator is left alone."""
-        self.arch, self.data, self.recipe = arch, data, recipe
+        self.arch, self.data, self.recipe = arch, data.to(device), recipe
         self.budget, self.device = budget, device
         self.step, self.seconds = 0, 0.0
+        self.clock = self.saved = time.monotonic()
+        self.logged = -math.inf
         with torch.random.fork_rng([]):
             torch.manual_seed(recipe.seed)
             network = networks.build(
@@ -144,6 +161,7 @@ class _Run:
                 hidden=recipe.hidden,
             )
         self.network = network.to(device, memory_format=torch.channels_last)
+        self.in_training = self.network
         self.frozen = networks.first_layers(self.network.features, recipe.frozen)
         self.frozen.requires_grad_(False)
         self.optimizer = _optimizer(self.network, recipe)
@@ -176,100 +194,123 @@ class _Run:
         plain = models.build_on_meta(self.arch).features
         packing.unpack(path, plain)
         train = self.data.train.images
-        images = train[:: max(1, len(train) // CALIBRATION)].float().div_(255)
+        images = train[:: max(1, len(train) // CALIBRATION)].cpu().float().div_(255)
         generator = torch.Generator().manual_seed(self.recipe.seed)
         images = augment(images, self.recipe.image_size(0.0), generator)
         networks.copy_weights(self.network.cpu(), plain, normalise(images))
         self.network.to(self.device)
         self.log(f"starts from {path}")
 
+    def compile(self) -> None:
+        """Train whole batches with a compiled network, which shares the weights."""
+        self.in_training = torch.compile(self.network, dynamic=False)
+
     def epoch(self) -> None:
         """Train to the end of the epoch, or of the budget, and measure."""
         number = self.step // self.steps
         generator = torch.Generator().manual_seed(_seed(self.recipe.seed, number, 0))
-        order = torch.randperm(len(self.data.train), generator=generator)
-        before, loss_sum, count = time.monotonic(), 0.0, 0
-        saved, size = before, 0
+        order = torch.randperm(len(self.data.train), generator=generator).to(self.device)
+        before, first, size = time.monotonic(), self.step, 0
+        loss_sum = torch.zeros((), device=self.device)
         bar = tqdm(total=self.steps, initial=self.step % self.steps, disable=not self.progress)
         while self.step < (number + 1) * self.steps and self.spent < 1:
-            start = time.monotonic()
-            first = self.step % self.steps * self.recipe.batch_size
+            start = self.step % self.steps * self.recipe.batch_size
             size = self.recipe.image_size(self.spent)
-            loss_sum += self._train_step(order[first : first + self.recipe.batch_size], size)
-            count += 1
+            loss_sum += self.train_step(order[start : start + self.recipe.batch_size], size)
             self.step += 1
-            self.seconds += time.monotonic() - start
+            self._tick()
             bar.update()
-            if time.monotonic() - saved > self.every_s:
-                self._save()
-                saved = time.monotonic()
+            if self.clock - self.saved > self.every_s:
+                self._save(loss_sum)
         bar.close()
-        self._save()
-        score = self.measure(self.network, self.recipe.test_size or size)
-        speed = count * self.recipe.batch_size / max(time.monotonic() - before, 1e-9)
-        self.log(
-            f"epoch {self.step / self.steps:.2f}  {size}x{size}  training loss "
-            f"{loss_sum / max(count, 1):.3f}  validation {score}  {speed:.0f} images/s"
-        )
+        self._check_finite(loss_sum)  # waits for a GPU
+        self._tick()
+        speed = (self.step - first) * self.recipe.batch_size / max(self.clock - before, 1e-9)
+        if self.spent >= 1 or self.clock - self.saved > self.every_s / 2:
+            self._save(loss_sum)
+        if self.spent >= 1 or self.clock - self.logged >= self.log_s:
+            score = self.measure(self.network, self.recipe.test_size or size)
+            self.logged = time.monotonic()
+            self.log(
+                f"epoch {self.step / self.steps:.2f}  {size}x{size}  training loss "
+                f"{loss_sum.item() / max(self.step - first, 1):.3f}  validation {score}  "
+                f"{speed:.0f} images/s"
+            )
 
-    def _train_step(self, chosen: Tensor, size: int) -> float:
-        """Train on one batch and return its loss."""
+    def _check_finite(self, loss_sum: Tensor) -> None:
+        if not math.isfinite(loss_sum.item()):
+            raise FloatingPointError(
+                f"the loss is {loss_sum.item()} by step {self.step}: try a smaller lr than "
+                f"{self.recipe.lr:g}. The last checkpoint is unchanged"
+            )
+
+    def _tick(self) -> None:
+        """Count the time since the last call."""
+        now = time.monotonic()
+        self.seconds += now - self.clock
+        self.clock = now
+
+    def train_step(self, chosen: Tensor, size: int) -> Tensor:
+        """Train on one batch, without waiting for a GPU, and return its loss."""
         recipe, train = self.recipe, self.data.train
-        generator = torch.Generator().manual_seed(_seed(recipe.seed, self.step, 1))
-        images = train.images[chosen].to(self.device).float().div_(255)
+        generator = torch.Generator(self.device).manual_seed(_seed(recipe.seed, self.step, 1))
+        images = train.images[chosen].float().div_(255)
         images = normalise(augment(images, size, generator, **recipe.augmentation(self.spent)))
-        labels = train.labels[chosen].to(self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate(self.spent)
         self.network.train()
         self.frozen.eval()  # or its norms would keep changing
+        whole = len(chosen) == recipe.batch_size  # another size would be compiled again
         with torch.random.fork_rng([] if self.device.type == "cpu" else [self.device]):
             torch.manual_seed(_seed(recipe.seed, self.step, 2))  # for the dropout
             loss = functional.cross_entropy(
-                self._forward(images), labels, label_smoothing=recipe.smoothing
+                self._forward(self.in_training if whole else self.network, images),
+                train.labels[chosen],
+                label_smoothing=recipe.smoothing,
             )
-            if not math.isfinite(loss.item()):
-                raise FloatingPointError(
-                    f"the loss is {loss.item()} in step {self.step}: try a smaller lr than "
-                    f"{recipe.lr:g}. The last checkpoint is unchanged"
-                )
             loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return loss.item()
+        return loss.detach()
 
-    def _forward(self, images: Tensor) -> Tensor:
+    def _forward(self, network: nn.Module, images: Tensor) -> Tensor:
         images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
-            return self.network(images).float()
+            return network(images).float()
 
     def measure(self, network: nn.Module, size: int) -> Score:
         """Return loss and accuracy on the validation set, without label smoothing."""
         network.eval()
-        loss, correct, val, batch = 0.0, 0, self.data.val, self.recipe.batch_size
+        losses, right, val, batch = [], [], self.data.val, self.recipe.batch_size
         with torch.inference_mode():
             for images, labels in zip(
                 val.images.split(batch), val.labels.split(batch), strict=True
             ):
-                images = resize(images.to(self.device).float().div_(255), size)
-                labels = labels.to(self.device)
-                logits = network(normalise(images))
-                loss += functional.cross_entropy(logits, labels, reduction="sum").item()
-                correct += int((logits.argmax(1) == labels).sum())
+                logits = network(normalise(resize(images.float().div_(255), size)))
+                losses.append(functional.cross_entropy(logits, labels, reduction="sum"))
+                right.append((logits.argmax(1) == labels).sum())
+        loss, correct = (sum(torch.stack(parts).tolist()) for parts in (losses, right))
         return Score(loss / len(val), correct, len(val))
 
-    def finish(self, out: Path) -> Outcome:
+    def finish(self, sizes: Sequence[int] = ()) -> Outcome:
         """Fold and pack the network, measure it before and after, and print both."""
-        size = self.recipe.test_size or self.recipe.image_size(1.0)
+        size, out = self.recipe.test_size or self.recipe.image_size(1.0), self.out
         trained = self.measure(self.network, size)
-        folded = networks.fold(self.network)
-        digest = packing.pack(folded.features, out, packing=PACKING[self.arch])
+        folded, digest = self._pack()
         packing.unpack(out, folded.features)
-        packed = self.measure(folded.to(self.device), size)
+        folded = folded.to(self.device)
+        packed = self.measure(folded, size)
         self.log(f"validation at {size}x{size}: trained {trained}; from {out.name} {packed}")
+        by_size = {other: self.measure(folded, other) for other in sizes}
+        for other, score in by_size.items():
+            self.log(f"{out.name} at {other}x{other}: {score}")
         self.log(f"{out.name}: {out.stat().st_size:,} bytes, SHA-256 {digest}")
         epochs = self.step / self.steps
-        return Outcome(trained, packed, size, epochs, self.seconds, out, digest)
+        return Outcome(trained, packed, size, epochs, self.seconds, out, digest, by_size)
+
+    def _pack(self) -> tuple[nn.Sequential, str]:
+        folded = networks.fold(self.network)
+        return folded, packing.pack(folded.features, self.out, packing=PACKING[self.arch])
 
     def _description(self) -> dict:
         """Return what must be the same for a run to resume."""
@@ -282,12 +323,16 @@ class _Run:
             "budget": list(self.budget),
         }
 
-    def _save(self) -> None:
+    def _save(self, loss_sum: Tensor) -> None:
+        """Write a checkpoint and the packed file, unless the loss is no longer finite."""
+        self._check_finite(loss_sum)
+        self.saved = time.monotonic()
         if self.checkpoint_path is None:
             return
         state = {"run": self._description(), "step": self.step, "seconds": self.seconds}
         state |= {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
         checkpoint.write(self.checkpoint_path, state)
+        self._pack()
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:

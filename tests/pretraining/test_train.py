@@ -116,7 +116,7 @@ class Cut(Exception):
 
 def cut_after(monkeypatch, steps: int) -> None:
     """Make the run raise, as in a power failure, after a number of steps."""
-    real, count = train._Run._train_step, [0]
+    real, count = train.Run.train_step, [0]
 
     def step(self, *arguments):
         if count[0] == steps:
@@ -124,7 +124,7 @@ def cut_after(monkeypatch, steps: int) -> None:
         count[0] += 1
         return real(self, *arguments)
 
-    monkeypatch.setattr(train._Run, "_train_step", step)
+    monkeypatch.setattr(train.Run, "train_step", step)
 
 
 @pytest.mark.parametrize("from_weights", [False, True])
