@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 from statistics import mean, median
 
 import torch
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tutorial_utils import data, evaluation, features, lesson, models
+from tutorial_utils._support import weight_files
 
 EPOCHS, BATCH, RATE, DECAY = 60, 20, 1e-3, 1e-2
 PIXELS = 32  # of a side, where the head is trained on pixels
@@ -35,8 +37,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--size", type=int, help="pixels of a side, instead of the preset's")
     parser.add_argument("--only", choices=models.ARCHS, help="only this network's demo weights")
+    parser.add_argument("--assets", type=Path, help="a folder of other files ARCH.safetensors")
     parser.add_argument("--load", choices=models.ARCHS, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.assets:
+        use(options.assets)
     if options.load:
         print(json.dumps(load(options.load)))
         return
@@ -49,6 +54,13 @@ def main() -> None:
         images = data.load(source, quiet=True)
         for name, sets in rows(images, options.seeds, options.size, options.only):
             print(row(images, name, sets), flush=True)
+
+
+def use(folder: Path) -> None:
+    """Measure the weights of another folder than those that ship."""
+    weight_files.ASSETS = folder
+    for path in folder.glob("*.safetensors"):
+        weight_files.DEMO_SHA256[path.stem] = hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def rows(images: data.ImageSet, seeds: int, size: int | None, only: str | None):

@@ -77,6 +77,16 @@ RECIPES = {
     "vgg16": Recipe(batch_size=128, lr=0.08, hidden=1024, sizes=((0.0, 32), (0.35, 64))),
 }
 
+# For minutes on a large GPU: large batches, and sizes up to the lessons' own.
+GPU_RECIPES = {
+    "vgg16": Recipe(
+        batch_size=512, lr=0.2, hidden=1024, sizes=((0.0, 64), (0.4, 80), (0.75, 96))
+    ),
+    "alexnet": Recipe(
+        batch_size=512, lr=0.2, hidden=1024, sizes=((0.0, 64), (0.2, 128), (0.7, 144))
+    ),
+}
+
 
 def parse_sizes(words: Sequence[str]) -> tuple[tuple[float, int], ...]:
     """Return the sizes that words such as `0:64 0.35:96` give.

@@ -72,7 +72,7 @@ def pretrain(
     compiled: bool = False,
     log_s: float = 0.0,
     sizes: Sequence[int] = (),
-    quiet: bool = False,
+    log: Callable[[str], object] | None = print,
     progress: bool = False,
 ) -> Outcome:
     """Train a network's convolutions and write them into a file of weights.
@@ -95,7 +95,7 @@ def pretrain(
         compiled: train with `torch.compile`; see `speed`.
         log_s: measure at the end of an epoch if so many seconds have passed since the last time.
         sizes: pixels of a side at which the packed file is measured as well.
-        quiet: print nothing; otherwise a line per measured epoch.
+        log: receives a line per measured epoch; None for none.
         progress: show a bar over the steps of an epoch.
 
     Returns:
@@ -117,7 +117,7 @@ def pretrain(
         raise FileNotFoundError(f"there is no folder {out.parent} to write {out} into")
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     run = Run(arch, data, recipe, budget, device)
-    run.log = (lambda line: None) if quiet else print
+    run.log = log or (lambda line: None)
     run.progress, run.every_s, run.log_s, run.out = progress, every_s, log_s, out
     run.checkpoint_path = None if checkpoint_path is None else Path(checkpoint_path)
     run.begin(None if start is None else Path(start), resume=resume)

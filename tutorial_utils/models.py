@@ -20,7 +20,7 @@ import torch
 import torchvision
 from torch import nn
 
-from tutorial_utils._support import connection, downloads, files, weight_files
+from tutorial_utils._support import files, weight_files
 from tutorial_utils._support.arguments import check_choice, check_whole
 from tutorial_utils._support.presets import Preset as Preset
 from tutorial_utils._support.presets import preset as preset
@@ -322,6 +322,8 @@ def _imagenet_path(arch: str) -> Path:
 
 def _imagenet_file(arch: str, *, quiet: bool) -> tuple[Path | None, str]:
     """Return torchvision's file, downloaded if need be, or None; and the reason in a few words."""
+    from tutorial_utils._support import connection, downloads  # not needed by demo weights
+
     path, url = _imagenet_path(arch), IMAGENET[arch].url
     files.delete_left_overs(path.parent, downloads.PARTS)
     origin = f"{path.name} from torch hub's cache"

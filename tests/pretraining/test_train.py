@@ -52,7 +52,7 @@ def tiny(monkeypatch):
 
 
 def pretrain(tmp_path, *, name="a.safetensors", arch="alexnet", data=DATA, **more):
-    given = {"epochs": 2, "recipe": RECIPE, "device": "cpu", "quiet": True} | more
+    given = {"epochs": 2, "recipe": RECIPE, "device": "cpu", "log": None} | more
     return train.pretrain(arch, data, tmp_path / name, **given)
 
 
@@ -80,7 +80,7 @@ def test_alexnet_itself_is_trained(tmp_path):
 
 def test_it_prints_a_line_per_epoch_and_leaves_the_callers_generator_alone(tmp_path, tiny, capsys):
     before = torch.get_rng_state()
-    pretrain(tmp_path, quiet=False)
+    pretrain(tmp_path, log=print)
     assert torch.equal(torch.get_rng_state(), before)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("epoch 1.00  32x32  training loss ")
@@ -103,7 +103,7 @@ def test_the_augmentation_follows_the_recipe(tmp_path, tiny, monkeypatch):
 
 
 def test_it_measures_at_the_test_size(tmp_path, tiny, capsys):
-    outcome = pretrain(tmp_path, recipe=replace(RECIPE, test_size=48), epochs=0.3, quiet=False)
+    outcome = pretrain(tmp_path, recipe=replace(RECIPE, test_size=48), epochs=0.3, log=print)
     assert outcome.size == 48
     lines = capsys.readouterr().out.splitlines()
     assert "validation at 48x48: " in lines[1]
@@ -172,7 +172,7 @@ def test_a_run_that_starts_from_weights_stays_near_them(tmp_path, tiny, capsys):
     first = pretrain(tmp_path, name="first", epochs=8)
     # At so small a rate only the norms' statistics change, by batches of eight.
     recipe = replace(RECIPE, lr=1e-6)
-    second = pretrain(tmp_path, start=first.path, recipe=recipe, epochs=3, quiet=False)
+    second = pretrain(tmp_path, start=first.path, recipe=recipe, epochs=3, log=print)
     assert f"starts from {first.path}" in capsys.readouterr().out
     after = weights_of(second.path)
     for name, value in weights_of(first.path).items():

@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import filelock
-import pooch
 
 from tutorial_utils._support import files
 
@@ -40,6 +39,8 @@ def cache_path() -> Path:
     """
     if given := os.environ.get("ANTS_BEES_CACHE", "").strip():
         return files.as_path(given)
+    import pooch  # `pretraining/gpu.py` runs where it is missing
+
     try:
         return pooch.os_cache("ants-and-bees")
     except RuntimeError as error:  # neither HOME nor an entry in the list of users
