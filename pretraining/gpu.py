@@ -4,6 +4,7 @@ python pretraining/gpu.py --data FOLDER --minutes vgg16=5.5 alexnet=2 --out OUT 
 """
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import run as command  # puts the repository's root on sys.path
-import dataset  # isort: skip
+import run as command  # isort: skip (it puts the repository's root on sys.path)
+import dataset
 import speed
 import torch
 import train
@@ -61,12 +62,10 @@ def _run_plan(options: argparse.Namespace) -> None:
         files.write_json(options.out / "results.json", results)
 
 
-def _train(
-    arch: str, minutes: float, data: dataset.Dataset, device: torch.device, options
-) -> dict:
+def _train(arch: str, minutes: float, data: dataset.Dataset, device: torch.device, options) -> dict:
     """Train one network, a second time at a lower rate if the loss is not finite."""
     recipe, end = GPU_RECIPES[arch], time.monotonic() + 60 * minutes
-    recipe = replace(recipe, batch_size=min(recipe.batch_size, len(data.train)))
+    recipe = replace(recipe, batch_size=min(options.batch_size, len(data.train)))
     settings = {"device": device, "every_s": EVERY_S, "log_s": LOG_S, "sizes": SIZES[arch]}
     settings |= {"checkpoint_path": options.state / f"{arch}.checkpoint", "resume": options.resume}
     if options.compile:
@@ -122,6 +121,7 @@ def _parser() -> argparse.ArgumentParser:
         "--state", type=Path, required=True, help="for decoded images and checkpoints"
     )
     parser.add_argument("--share", type=float, default=1.0, help="of the images to use")
+    parser.add_argument("--batch-size", type=command.count, default=512)
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes that decode")
     parser.add_argument("--resume", action="store_true", help="resume from the checkpoints")
     parser.add_argument(
@@ -134,11 +134,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _minutes(text: str) -> tuple[str, float]:
     arch, _, minutes = text.partition("=")
-    if arch not in GPU_RECIPES:
-        raise argparse.ArgumentTypeError(
-            f"must be NETWORK=MINUTES with {' or '.join(GPU_RECIPES)}, not {text!r}"
-        )
-    return arch, float(minutes)
+    with contextlib.suppress(ValueError):
+        if arch in GPU_RECIPES:
+            return arch, float(minutes)
+    raise argparse.ArgumentTypeError(
+        f"must be NETWORK=MINUTES with {' or '.join(GPU_RECIPES)}, not {text!r}"
+    )
 
 
 if __name__ == "__main__":

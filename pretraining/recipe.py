@@ -8,7 +8,7 @@ Sources:
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 WARM_UP = 0.15  # share of the budget in which the learning rate rises
 
@@ -79,12 +79,10 @@ RECIPES = {
 
 # For minutes on a large GPU: large batches, and sizes up to the lessons' own.
 GPU_RECIPES = {
-    "vgg16": Recipe(
-        batch_size=512, lr=0.2, hidden=1024, sizes=((0.0, 64), (0.4, 80), (0.75, 96))
+    "vgg16": replace(
+        RECIPES["vgg16"], batch_size=512, lr=0.2, sizes=((0.0, 64), (0.4, 80), (0.75, 96))
     ),
-    "alexnet": Recipe(
-        batch_size=512, lr=0.2, hidden=1024, sizes=((0.0, 64), (0.2, 128), (0.7, 144))
-    ),
+    "alexnet": replace(RECIPES["alexnet"], batch_size=512, lr=0.2),
 }
 
 

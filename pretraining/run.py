@@ -85,16 +85,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--resume", action="store_true", help="resume from the checkpoint")
     parser.add_argument(
-        "--side", type=_count, default=64, help="pixels of a side, of images in memory (64)"
+        "--side", type=count, default=64, help="pixels of a side, of images in memory (64)"
     )
-    parser.add_argument("--batch-size", type=_count)
+    parser.add_argument("--batch-size", type=count)
     parser.add_argument("--lr", type=float, help="the highest learning rate of the cycle")
     parser.add_argument("--hidden", type=int, help="width of the head's hidden layer, 0 for none")
     parser.add_argument(
         "--sizes", nargs="+", metavar="SHARE:PIXELS", help="such as 0:64 0.2:128 0.7:144"
     )
     parser.add_argument(
-        "--test-size", type=_count, help="pixels of a side for measuring (the last training size)"
+        "--test-size", type=count, help="pixels of a side for measuring (the last training size)"
     )
     parser.add_argument(
         "--variety", type=float, help="strength of the augmentation; 1: crops to 55%% of a side"
@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number from 1, not {text!r}")
     return int(text)

@@ -77,11 +77,16 @@ def home(monkeypatch, tmp_path):
 
 
 def pytest_collection_modifyitems(items):
-    """Skip tests that need the photographs, with the reason, where these are not available."""
-    folder = os.environ.get("ANTS_BEES_DIR", "")
-    if folder and Path(folder).is_dir():
-        return
-    reason = "ANTS_BEES_DIR names no folder with the photographs"
+    """Skip tests that need the photographs or a GPU, with the reason, where there are none."""
+    folder, reasons = os.environ.get("ANTS_BEES_DIR", ""), {}
+    if not (folder and Path(folder).is_dir()):
+        reasons["photos"] = "ANTS_BEES_DIR names no folder with the photographs"
+    if any(item.get_closest_marker("gpu") for item in items):
+        import torch  # most tests need it, but not all runs have one of these
+
+        if not torch.cuda.is_available():
+            reasons["gpu"] = "no GPU that CUDA can use"
     for item in items:
-        if "photos" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason=reason))
+        for name, reason in reasons.items():
+            if item.get_closest_marker(name):
+                item.add_marker(pytest.mark.skip(reason=reason))

@@ -4,6 +4,7 @@ import re
 import threading
 import time
 
+import IPython.display
 import numpy as np
 import pytest
 import torch
@@ -97,7 +98,7 @@ def test_a_path_may_start_with_the_home_folder(name, tmp_path, monkeypatch):
 
 def test_report_carries_results_and_figures(capsys, monkeypatch):
     shown = []
-    monkeypatch.setattr(lesson, "display", lambda bundle, raw: shown.append(bundle))
+    monkeypatch.setattr(IPython.display, "display", lambda bundle, raw: shown.append(bundle))
     lesson.report("06_training", images="synthetic images", val_accuracy=0.9, curves={"A": [1]})
     result = shown[0][lesson.MIME]
     assert result["lesson"] == "06_training"
@@ -131,13 +132,21 @@ def test_measure_raises_what_the_work_raises_and_ends_its_thread():
 
 def test_on_a_gpu_measure_waits_for_it_and_counts_its_memory(monkeypatch):
     calls, counts = [], iter([100])
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: calls.append("wait"))
+    monkeypatch.setenv("ANTS_BEES_DEVICE", "cuda")
+    monkeypatch.setattr(torch.accelerator, "synchronize", lambda: calls.append("wait"))
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: calls.append("reset"))
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: next(counts, 700))
     cost = lesson.measure(lambda: calls.append("work"))
     assert calls == ["wait", "reset", "work", "wait"]
     assert cost.peak_bytes == 600
+    calls.clear()
+    monkeypatch.setenv("ANTS_BEES_DEVICE", "mps")  # whose memory is the process's
+    assert lesson.measure(lambda: calls.append("work")).peak_bytes < 600 * 2**20
+    assert calls == ["wait", "work", "wait"]
+    calls.clear()
+    monkeypatch.setenv("ANTS_BEES_DEVICE", "cpu")  # beside a GPU that is not used
+    lesson.measure(lambda: calls.append("work"))
+    assert calls == ["work"]
 
 
 def test_a_model_folder_need_not_exist(tmp_path):

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import psutil
-from IPython.display import display
 
 from tutorial_utils import data, models
 from tutorial_utils._support.arguments import check_choice, check_whole, is_finite
@@ -88,6 +87,8 @@ def report(lesson: str, **results: Any) -> None:
             (str), `val_accuracy` (float, or a dict of floats by network), `curves` (a dict of
             lists of epochs by network), which is left out of the text.
     """
+    from IPython.display import display  # what measures without a notebook runs without it
+
     process = psutil.Process()
     result = {
         "lesson": lesson,
@@ -156,8 +157,9 @@ def measure(work: Callable[[], Any]) -> Cost:
 
     The peak of a process never falls, so after a large piece of work it says nothing about a
     smaller one. Here the memory in use is read every 2 ms while the work runs: the process's
-    resident memory, which includes pages of mapped files. With a GPU it is PyTorch's own count of
-    GPU memory, and the duration includes all that is queued there. Do not nest calls.
+    resident memory, which includes pages of mapped files. If `find_device` gives an NVIDIA GPU, it
+    is PyTorch's own count of GPU memory. The duration includes all that is queued on a GPU. Do not
+    nest calls.
 
     Used in lesson 08.
 
@@ -169,9 +171,11 @@ def measure(work: Callable[[], Any]) -> Cost:
     """
     import torch
 
-    gpu, process = torch.cuda.is_available(), psutil.Process()
+    kind, process = find_device().type, psutil.Process()
+    gpu = kind == "cuda"
+    if kind != "cpu":
+        torch.accelerator.synchronize()
     if gpu:
-        torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
 
     def used() -> int:
@@ -188,8 +192,8 @@ def measure(work: Callable[[], Any]) -> Cost:
     start = time.perf_counter()
     try:
         result = work()
-        if gpu:
-            torch.cuda.synchronize()
+        if kind != "cpu":
+            torch.accelerator.synchronize()
         seconds = time.perf_counter() - start
     finally:
         done.set()

@@ -191,3 +191,32 @@ def test_a_source_that_is_neither_folder_nor_archive_is_refused(tmp_path):
 def test_side_must_be_a_whole_number(tmp_path, side):
     with pytest.raises(ValueError, match="side must be a whole number from 8, not"):
         dataset.load(tmp_path, side=side)
+
+
+def test_several_processes_decode_what_one_does(tmp_path):
+    archive = zipped(tmp_path / "set.zip", tree(ant=3, bee=3) | {"train/ant/bad.png": b"x"})
+    one, two = (dataset.load(archive, side=8, jobs=jobs) for jobs in (1, 2))
+    assert same(one.train, two.train) and same(one.val, two.val)
+    assert one.skipped == two.skipped == [("train/ant/bad.png", "not an image")]
+
+
+def test_a_share_is_spread_over_the_classes(tmp_path):
+    found = dataset.load(write(tmp_path, tree(ant=8, bee=8)), side=8, share=0.25)
+    assert found.train.labels.tolist() == found.val.labels.tolist() == [0, 0, 1, 1]
+    with pytest.raises(ValueError, match="share must be above 0 and at most 1, not 0"):
+        dataset.load(tmp_path, share=0)
+
+
+def test_decoded_images_are_stored_once_for_each_setting(tmp_path, monkeypatch):
+    write(tmp_path / "set", tree(ant=4, bee=4) | {"train/ant/bad.png": b"x"})
+    given = tmp_path / "stored.safetensors", tmp_path / "set"
+    first = dataset.load_stored(*given, side=8)
+    loads, real = [], dataset.load
+    monkeypatch.setattr(dataset, "load", lambda *a, **k: loads.append(k) or real(*a, **k))
+    again = dataset.load_stored(*given, side=8, jobs=2)
+    assert not loads and same(first.train, again.train) and same(first.val, again.val)
+    assert (again.classes, len(again.skipped)) == (first.classes, 1)
+    assert again.summary == first.summary
+    assert len(dataset.load_stored(*given, side=8, share=0.5).train) == 4
+    assert dataset.load_stored(*given, side=16).train.images.shape[-1] == 16
+    assert len(loads) == 2
