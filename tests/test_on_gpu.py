@@ -47,10 +47,9 @@ def test_measure_waits_for_the_gpu_and_counts_its_memory(monkeypatch):
 
 
 def test_the_times_of_a_step_wait_for_the_gpu():
-    torch.manual_seed(0)
-    network = models.build("alexnet", weights="none", quiet=True).to(DEVICE)
-    images = torch.rand(64, 3, 224, 224, device=DEVICE)
-    given = (images, torch.zeros(64, dtype=torch.int64, device=DEVICE))
+    network = small_cnn().to(DEVICE)
+    images = torch.rand(512, 3, 8, 8, device=DEVICE)
+    given = (images, torch.zeros(512, dtype=torch.int64, device=DEVICE))
     layers.step_costs(network, *given, repeats=1)
     torch.cuda.synchronize()
     start = time.perf_counter()
