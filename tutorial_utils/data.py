@@ -12,13 +12,13 @@ from typing import NamedTuple
 import torch
 import torchvision
 from torch.utils.data import DataLoader, Dataset
-from torchvision.datasets.folder import IMG_EXTENSIONS
 from torchvision.transforms import v2
 
-from tutorial_utils._support import files, folders, image_files, image_sources
+from tutorial_utils._support import files, folders, image_files, image_layout, image_sources
 from tutorial_utils._support.arguments import check_choice, check_share, check_whole
 from tutorial_utils._support.cache import cache_dir as cache_dir
 from tutorial_utils._support.cache import get_or_create as get_or_create
+from tutorial_utils._support.folders import printable
 from tutorial_utils._support.image_files import open_image as open_image
 from tutorial_utils._support.image_files import read_image as read_image
 from tutorial_utils._support.image_sources import SOURCES as SOURCES
@@ -28,7 +28,6 @@ from tutorial_utils._support.presets import Preset
 # A folder with these counts and this file holds the course's photographs.
 PHOTOGRAPHS = {"train": {"ants": 123, "bees": 121}, "val": {"ants": 70, "bees": 83}}
 LANDMARK = Path("train/ants/0013035.jpg")
-LAYOUT = "expected are train/<class>/ and val/<class>/ with images in them"
 
 
 class Problem(NamedTuple):
@@ -70,7 +69,7 @@ class Audit:
             f"{split:{widths[0]}}  {label:{widths[1]}}  {count:>{widths[2]}}  {bad:>{widths[3]}}"
             for split, label, count, bad in rows
         ]
-        lines += [f"problem: {path.as_posix()}: {reason}" for path, reason in self.problems]
+        lines += [f"problem: {printable(path)}: {reason}" for path, reason in self.problems]
         return "\n".join(lines + [f"odd: {note}" for note in self.odd])
 
 
@@ -81,6 +80,23 @@ class ImageFolder(torchvision.datasets.ImageFolder):
         """Return the class names in alphabetical order, and the index of each."""
         classes = folders.subfolders(Path(directory))
         return classes, {label: index for index, label in enumerate(classes)}
+
+    @staticmethod
+    def make_dataset(
+        directory: str | Path,
+        class_to_idx: dict[str, int],
+        extensions: object = None,
+        is_valid_file: Callable[[str], bool] | None = None,
+        allow_empty: bool = False,
+    ) -> list[tuple[str, int]]:
+        """Return the pairs of a file and a label, in torchvision's order, without endless loops."""
+        valid, folder = is_valid_file or folders.is_image_name, Path(directory)
+        named = ((str(folder / path), path.parts) for path in folders.walk(folder))
+        found = [(file, parts[0]) for file, parts in named if len(parts) > 1 and valid(file)]
+        empty = sorted(set(class_to_idx) - {label for _, label in found})
+        if empty and not allow_empty:
+            raise FileNotFoundError(f"{folder} holds no image of {', '.join(empty)}")
+        return [(file, class_to_idx[label]) for file, label in found]
 
 
 @dataclass(frozen=True)
@@ -131,7 +147,7 @@ class ImageSet:
         if least_side is not None:
             check_whole("least_side", least_side, 1)
         folder = self.root / split
-        usable = {str(folder / path) for path in folders.walk(folder) if _oddity(path) is None}
+        usable = {str(folder / path) for path in _listings(self.root)[split]}
         usable -= {str(self.root / problem.path) for problem in self.audit.problems}
         opened = functools.partial(open_image, least_side=least_side)
         loader = functools.cache(opened) if in_memory else opened
@@ -159,7 +175,7 @@ def load(source: str | Path = "auto", *, quiet: bool = False) -> ImageSet:
         PermissionError: if the cache cannot be written.
     """
     found = image_sources.find(source, quiet=quiet)
-    _check_layout(found.root, found.clause)
+    image_layout.check_layout(found.root, found.clause)
     report = audit(found.root)
     _check_left(found.root, report)
     kind = found.kind or _kind_of(found.root, report)
@@ -183,14 +199,20 @@ def audit(folder: str | Path) -> Audit:
         NotADirectoryError: if it is a file.
     """
     root = files.as_path(folder)
-    _check_folder(root)
-    splits = [split for split in SPLITS if (root / split).is_dir()] or ["."]
-    counts, problems, odd = {}, [], []
-    if splits != ["."]:
-        others = [name for name in folders.subfolders(root) if name not in splits]
-        odd += [f"{name}/: only train and val are read" for name in others]
-    for split in splits:
-        counts[split] = _audit_split(root, split, problems, odd)
+    image_layout.check_folder(root)
+    odd: list[str] = []
+    if there := _splits(root):
+        others = [name for name in folders.subfolders(root) if name not in there]
+        odd += [f"{printable(name)}/: only train and val are read" for name in others]
+    listings = _listings(root, odd)
+    counts, problems = {}, []
+    for split, paths in listings.items():
+        counts[split] = dict.fromkeys(folders.subfolders(root / split), 0)
+        for path in paths:
+            if reason := folders.name_fault(path) or image_files.fault(root / split / path):
+                problems.append(Problem(split / path, reason))
+            else:
+                counts[split][path.parts[0]] += 1
     return Audit(counts, tuple(problems), tuple(odd))
 
 
@@ -282,62 +304,31 @@ def augmented(
     )
 
 
-def _audit_split(root: Path, split: str, problems: list[Problem], odd: list[str]) -> dict[str, int]:
-    """Return the readable images of each class; add what cannot be used to the two lists."""
-    counts = dict.fromkeys(folders.subfolders(root / split), 0)
-
-    def add_folder(path: Path, reason: str) -> None:
-        odd.append(f"{(split / path).as_posix()}/: {reason}")
-
-    for path in folders.walk(root / split, hidden=True, report=add_folder):
-        name = split / path
-        if reason := _oddity(path):
-            odd.append(f"{name.as_posix()}: {reason}")
-        elif reason := image_files.fault(root / name):
-            problems.append(Problem(name, reason))
-        else:
-            counts[path.parts[0]] += 1
-    return counts
+def _splits(root: Path) -> list[str]:
+    return [split for split in SPLITS if (root / split).is_dir()]
 
 
-def _check_folder(root: Path, title: str = "the image folder") -> None:
-    if not root.exists():
-        raise FileNotFoundError(f"{title} does not exist: {root}; {LAYOUT}")
-    if not root.is_dir():
-        raise NotADirectoryError(
-            f"{title} is a file: {root}; {LAYOUT}. Unpack it first if it is an archive"
-        )
+def _listings(root: Path, odd: list[str] | None = None) -> dict[str, list[Path]]:
+    """Return the files that should be images, by split, relative to it.
 
+    Args:
+        root: holds `train` and `val`, one of the two, or the classes, which are the split ".".
+        odd: gets a line for each file and folder that is not read, with the reason.
+    """
+    odd, seen, listings = [] if odd is None else odd, set(), {}
 
-def _check_layout(root: Path, title: str) -> None:
-    """Check without opening a file that train and val are there, with the same classes."""
-    _check_folder(root, title)
-    missing = [split for split in SPLITS if not (root / split).is_dir()]
-    if missing:
-        inner = [name for name in folders.subfolders(root) if (root / name / "train").is_dir()]
-        hint = f". Did you mean {root / inner[0]}?" if inner else ""
-        raise FileNotFoundError(
-            f"the image folder {root} lacks {' and '.join(missing)} (it holds "
-            f"{', '.join(folders.subfolders(root)) or 'no folders'}); {LAYOUT}{hint}"
-        )
-    train, val = (folders.subfolders(root / split) for split in SPLITS)
-    if train != val:
-        raise ValueError(
-            f"the classes of {root} differ: train has {', '.join(train) or 'none'}; val has "
-            f"{', '.join(val) or 'none'}. Give both the same folders"
-        )
-    if len(train) < 2:
-        raise ValueError(
-            f"{root} has {len(train)} class{'' if train else 'es'} ({', '.join(train) or 'none'}), "
-            f"and two or more are needed: make one folder per class in train and val"
-        )
-    for split in SPLITS:
-        for label in train:
-            if all(_oddity(label / path) for path in folders.walk(root / split / label)):
-                raise ValueError(
-                    f"the class {split}/{label} of {root} is empty: put images into it "
-                    f"({', '.join(IMG_EXTENSIONS)}), or delete the class from train and val"
-                )
+    def pass_over(path: Path, reason: str, end: str = "/") -> None:
+        odd.append(f"{printable(split / path)}{end}: {reason}")
+
+    for split in _splits(root) or ["."]:
+        walk = {"hidden": True, "report": pass_over, "root": root, "seen": seen}
+        listings[split] = []
+        for path in folders.walk(root / split, **walk):
+            if reason := image_layout.oddity(path):
+                pass_over(path, reason, "")
+            else:
+                listings[split].append(path)
+    return listings
 
 
 def _check_left(root: Path, report: Audit) -> None:
@@ -378,22 +369,8 @@ def _skipped(report: Audit) -> list[str]:
 
 def _named(problems: list[Problem], *, reasons: bool = True, limit: int = 10) -> str:
     names = [
-        f"{path.as_posix()} ({reason})" if reasons else path.as_posix()
+        f"{printable(path)} ({reason})" if reasons else printable(path)
         for path, reason in problems[:limit]
     ]
     more = len(problems) - limit
     return ", ".join(names) + (f" and {more} more" if more > 0 else "")
-
-
-def _oddity(path: Path) -> str | None:
-    """Return why a file is not read, judged by its path from the class on, or None."""
-    if any(part.startswith(".") for part in path.parts):
-        return "hidden"
-    if not all(map(folders.is_visible, path.parts)):
-        return "left behind by a program or an operating system"
-    if len(path.parts) < 2:
-        return "outside the folders of the classes"
-    if not folders.is_image_name(path):
-        kind = f"{path.suffix} files" if path.suffix else "files without an ending"
-        return f"ImageFolder reads no {kind}"
-    return None

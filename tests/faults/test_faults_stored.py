@@ -122,7 +122,7 @@ def test_a_whole_model_loads_without_a_line(saved, capsys):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes among its files")
 def test_a_pipe_is_no_model(tmp_path):
     os.mkfifo(tmp_path / "m.safetensors")
-    with pytest.raises(ValueError, match=r"m.safetensors is a pipe or a device, not a model"):
+    with pytest.raises(ValueError, match=r"m.safetensors is a pipe, not a file"):
         classifier.load(tmp_path / "m.safetensors")
 
 

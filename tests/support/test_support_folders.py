@@ -44,28 +44,30 @@ def test_walk_leaves_out_hidden_files_unless_asked(tmp_path):
 
 def test_walk_has_the_order_of_torchvision(tmp_path):
     names = ("c/z.jpg", "c/b/1.jpg", "c/b-a/2.jpg", "c/b/d/3.jpg", "c/A/4.jpg", "c/é/5.jpg")
-    put(tmp_path, *names)
-    (tmp_path / "c/link").symlink_to(tmp_path / "c/b")
-    plain = torchvision.datasets.ImageFolder(tmp_path)
-    assert [str(tmp_path / path) for path in folders.walk(tmp_path)] == [p for p, _ in plain.imgs]
+    root = put(tmp_path / "root", *names)
+    put(tmp_path / "far", "6.jpg", "d/7.jpg")
+    (root / "c/link").symlink_to(tmp_path / "far")
+    plain = torchvision.datasets.ImageFolder(root)
+    assert [str(root / path) for path in folders.walk(root)] == [p for p, _ in plain.imgs]
 
 
-def test_walk_follows_links_but_not_to_a_folder_above(tmp_path):
-    put(tmp_path, "root/a/1.jpg", "root/b/2.jpg", "far/3.jpg")
-    root = tmp_path / "root"
-    (root / "a/far").symlink_to(tmp_path / "far")
-    (root / "a/self").symlink_to(root / "a")
-    (root / "a/up").symlink_to(tmp_path)
-    (root / "b/other").symlink_to(root / "c")
-    put(root, "c/4.jpg")
-    (root / "c/back").symlink_to(root / "b")
-    reported = []
-    found = listed(root, report=lambda path, reason: reported.append((path.as_posix(), reason)))
-    assert found == [
-        *("a/1.jpg", "a/far/3.jpg", "b/2.jpg", "b/other/4.jpg", "c/4.jpg", "c/back/2.jpg")
-    ]
-    paths = ["a/self", "a/up", "b/other/back", "c/back/other"]
-    assert reported == [(path, "a link back to a folder above it") for path in paths]
+def test_walk_follows_links_to_folders_elsewhere_and_reads_none_twice(tmp_path):
+    root = put(tmp_path / "root", "a/1.jpg", "b/2.jpg", "c/4.jpg")
+    far = put(tmp_path / "far", "3.jpg", "d/5.jpg")
+    links = {"a/far": far, "b/far": far, "c/deep": far / "d", "a/self": root / "a"}
+    links |= {"a/up": tmp_path, "b/other": root / "c", "c/back": root / "b"}
+    for name, target in links.items():
+        (root / name).symlink_to(target)
+    (far / "home").symlink_to(root)
+    reported = {}
+    found = listed(root, report=lambda path, reason: reported.update({path.as_posix(): reason}))
+    assert found == ["a/1.jpg", "a/far/3.jpg", "a/far/d/5.jpg", "b/2.jpg", "c/4.jpg"]
+    above, inside = "a link back to a folder above it", "a link into the same folder of images"
+    again = "a folder that was read already, by a link"
+    assert reported == {
+        **{"a/self": above, "a/up": above, "a/far/home": above, "b/other": inside},
+        **{"c/back": inside, "b/far": again, "c/deep": again},
+    }
 
 
 def test_walk_lists_a_broken_link_as_a_file(tmp_path):

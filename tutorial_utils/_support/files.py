@@ -38,11 +38,47 @@ _REASONS = {
     errno.ENOENT: ("there is no such folder", "make it, or choose another one"),
     errno.ELOOP: ("its path holds links that lead in a circle", "choose another folder"),
 }
+# Why a path leads to no file that can be read.
+WHY_NOT = {
+    errno.EACCES: "not allowed to read it",
+    errno.ELOOP: "a link that leads in a circle",
+    errno.ENAMETOOLONG: "its name is too long",
+}
+KINDS = {
+    stat.S_IFDIR: "a folder, not a file",
+    stat.S_IFIFO: "a pipe, not a file",
+    stat.S_IFSOCK: "a socket, not a file",
+    stat.S_IFCHR: "a device, not a file",
+    stat.S_IFBLK: "a device, not a file",
+}
 
 
 def as_path(path: str | Path) -> Path:
-    """Return a path that a user gave, absolute, with `~` replaced by the home folder."""
+    """Return a path that a user gave, absolute, with `~` replaced by the home folder.
+
+    Raises:
+        ValueError: if it is an empty text, which would stand for the current folder.
+    """
+    if not str(path):
+        raise ValueError("an empty path was given: write . for the current folder")
     return Path(os.path.expanduser(path)).absolute()  # leaves ~name alone if there is no such user
+
+
+def not_regular(path: str | Path) -> str | None:
+    """Return in a few words why a path leads to no regular file, or None if it does.
+
+    Call it before a file of a user is opened: a pipe waits for a writer without an end, a device
+    may have no end.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return "a broken link" if os.path.islink(path) else "there is no such file"
+    except ValueError:
+        return "its name holds a null character"
+    except OSError as error:
+        return WHY_NOT.get(error.errno, error.strerror)
+    return None if stat.S_ISREG(mode) else KINDS.get(stat.S_IFMT(mode), "not a file")
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:

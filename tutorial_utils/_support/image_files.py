@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from tutorial_utils._support.files import not_regular
+
 MAX_PIXELS = 60_000_000
 # Resizing the shorter side to 256 pixels gives an image of this ratio 6.6 megapixels.
 MAX_RATIO = 100  # of the longer to the shorter side
@@ -38,7 +40,7 @@ def open_image(path: str | Path, *, least_side: int | None = None) -> Image.Imag
             60 megapixels, or is more than 100 times as long as it is narrow.
     """
     path = Path(os.path.expanduser(path))
-    if not path.exists():
+    if not os.path.exists(path):
         raise FileNotFoundError(f"there is no image {path}")
     try:
         return _read(path, least_side=least_side)
@@ -91,8 +93,8 @@ def _read(path: Path, *, least_side: int | None = None) -> Image.Image:
     A JPEG that is decoded to an eighth of its size is still read to its end, so a truncated one is
     noticed, in a fraction of the time.
     """
-    if not path.is_file():
-        raise _Unusable("not a file")
+    if reason := not_regular(path):
+        raise _Unusable(reason)
     if path.stat().st_size == 0:
         raise _Unusable("empty, 0 bytes")
     return decode(path, least_side=least_side)

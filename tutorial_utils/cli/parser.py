@@ -18,7 +18,7 @@ def make_parser() -> argparse.ArgumentParser:
         description="The course on the command line; --help lists the commands.",
     )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("--kit", type=Path, metavar="ZIP", help="use a kit, offline: see `kit`")
+    parser.add_argument("--kit", type=_path, metavar="ZIP", help="use a kit, offline: see `kit`")
     parser.set_defaults(run=None)
     subparsers = parser.add_subparsers(metavar="COMMAND")
     definitions = (_define_data, _define_kit, _define_lessons, _define_sweep, _define_predict)
@@ -35,7 +35,7 @@ def _define_data(add: AddParser) -> None:
     fetch.set_defaults(run=commands.fetch)
 
     draw = add("draw", help="draw synthetic ants and bees into a folder")
-    draw.add_argument("folder", type=Path, help="gets train/{ants,bees} and val/{ants,bees}")
+    draw.add_argument("folder", type=_path, help="gets train/{ants,bees} and val/{ants,bees}")
     draw.add_argument("--seed", type=int, default=0, help="another seed draws other images")
     draw.set_defaults(run=commands.draw)
 
@@ -52,8 +52,8 @@ def _define_data(add: AddParser) -> None:
 
 def _define_kit(add: AddParser) -> None:
     kit = add("kit", help="pack what a class without a network needs")
-    kit.add_argument("out", type=Path, metavar="OUT.zip", help="use it by --kit OUT.zip COMMAND")
-    kit.add_argument("--folder", type=Path, help="the folder of the notebooks")
+    kit.add_argument("out", type=_path, metavar="OUT.zip", help="use it by --kit OUT.zip COMMAND")
+    kit.add_argument("--folder", type=_path, help="the folder of the notebooks")
     kit.add_argument("--no-solutions", action="store_true", help="leave out notebooks/solutions")
     kit.set_defaults(run=commands.kit)
 
@@ -61,9 +61,9 @@ def _define_kit(add: AddParser) -> None:
 def _define_lessons(add: AddParser) -> None:
     lessons = add("lessons", help="run all lessons and collect their results")
     lessons.add_argument(
-        "--out", type=Path, default=Path("build"), help="gets notebooks, pages and results (build)"
+        "--out", type=_path, default=Path("build"), help="gets notebooks, pages and results (build)"
     )
-    lessons.add_argument("--folder", type=Path, help="the folder of the notebooks")
+    lessons.add_argument("--folder", type=_path, help="the folder of the notebooks")
     lessons.add_argument(
         "--in-place", action="store_true", help="store the outputs in the notebooks themselves"
     )
@@ -91,8 +91,10 @@ def _define_sweep(add: AddParser) -> None:
 
 def _define_predict(add: AddParser) -> None:
     parser = add("predict", help="classify images by a model of lesson 12")
-    parser.add_argument("model", type=Path, help="a .safetensors file that lesson 12 saved")
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="files, or folders of images")
+    parser.add_argument("model", type=_path, help="a .safetensors file that lesson 12 saved")
+    parser.add_argument(
+        "images", nargs="+", type=_path, metavar="IMAGE", help="files, or folders of images"
+    )
     parser.add_argument(
         "--top", type=_count, default=1, metavar="K", help="print the K most probable classes"
     )
@@ -106,6 +108,12 @@ def _add_parameters(parser: argparse.ArgumentParser, metavar: str, text: str) ->
     parser.add_argument(
         "-p", dest="parameters", action="append", default=[], metavar=metavar, help=text
     )
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("an empty path was given: write . for this folder")
+    return Path(text)
 
 
 def _count(text: str) -> int:

@@ -5,6 +5,9 @@ import csv
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
+
+from tutorial_utils._support.folders import printable
 
 Show = Callable[[str, list[tuple[str, float]]], None]
 
@@ -19,21 +22,26 @@ def predict(options: argparse.Namespace) -> int:
     model = classifier.load(options.model)
     show = _csv_printer(min(options.top, len(model.classes))) if options.csv else _show_text
     show = _show_json if options.json else show
-    failed = 0
-    for found in prediction.predict_files(model, prediction.expand(options.images)):
+    failed: list[Path] = []
+
+    def fail(path: Path, reason: str) -> None:
+        failed.append(path)
+        print(f"{printable(path)}: {reason}", file=sys.stderr, flush=True)
+
+    paths = prediction.expand(options.images, report=fail)
+    for found in prediction.predict_files(model, paths):
         if found.problem is None:
             show(str(found.path), model.top(found.probabilities, options.top))
         else:
-            failed += 1
-            print(f"{_printable(found.path)}: {found.problem}", file=sys.stderr, flush=True)
+            fail(found.path, found.problem)
     if failed:
-        print(f"not predicted: {failed}", file=sys.stderr)
+        print(f"not predicted: {len(failed)}", file=sys.stderr)
     return 1 if failed else 0
 
 
 def _show_text(file: str, classes: list[tuple[str, float]]) -> None:
-    words = [f"{_printable(name)} {probability:.3f}" for name, probability in classes]
-    print(_printable(file), *words, sep="\t")
+    words = [f"{printable(name)} {probability:.3f}" for name, probability in classes]
+    print(printable(file), *words, sep="\t")
 
 
 def _show_json(file: str, classes: list[tuple[str, float]]) -> None:
@@ -54,8 +62,3 @@ def _csv_printer(top: int) -> Show:
         rows.writerow([file, *(value for pair in values for value in pair)])
 
     return show
-
-
-def _printable(name: object) -> str:
-    """Return a name in one line, its control characters escaped: they could steer a terminal."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(name))

@@ -20,8 +20,16 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from tutorial_utils import data
 from tutorial_utils._support import downloads, image_files
-from tutorial_utils._support.files import as_path
-from tutorial_utils._support.folders import is_image_name, subfolders, visible, walk
+from tutorial_utils._support.files import as_path, not_regular
+from tutorial_utils._support.folders import (
+    check_classes,
+    is_image_name,
+    name_fault,
+    printable,
+    subfolders,
+    visible,
+    walk,
+)
 from tutorial_utils.own_images import manifest
 from tutorial_utils.own_images.collection import Collection, describe_problems, shorten
 from tutorial_utils.own_images.duplicates import ImageHash, image_hash
@@ -64,7 +72,7 @@ def read(folder: str | Path, *, quiet: bool = False) -> Collection:
         if isinstance(found, ImageHash):
             usable[entry] = found
         else:
-            problems.append(data.Problem(Path(_printable(entry.path)), found))
+            problems.append(data.Problem(Path(printable(entry.path)), found))
     _check_usable(root, entries, usable, problems)
     classes = tuple(sorted({entry.label for entry in usable}))
     splits = tuple(entry.split for entry in usable)
@@ -88,9 +96,9 @@ def read(folder: str | Path, *, quiet: bool = False) -> Collection:
 
 def _list_files(root: Path) -> tuple[list[Entry], list[str]]:
     """Return the files that should be images, and a line for each other file that is skipped."""
-    if not root.exists():
+    if not os.path.exists(root):
         raise FileNotFoundError(f"there is no folder {root}; {EXPECTED}")
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise NotADirectoryError(
             f"{root} is a file; {EXPECTED}. Unpack it first if it is an archive"
         )
@@ -99,19 +107,24 @@ def _list_files(root: Path) -> tuple[list[Entry], list[str]]:
     folders = subfolders(root)
     if not set(data.SPLITS) <= set(folders):
         _check_layout(root, folders)
-        return _list_classes(root, Path(), None)
+        check_classes(root, folders)
+        return _list_classes(root, Path(), None, set())
     entries, odd, splits = [], [], list(data.SPLITS)
     if "test" in folders and subfolders(root / "test"):  # else its images have no classes
         splits.append("test")
     for name in folders:
         if name not in splits:
             why = "holds no class folders" if name == "test" else "only train, val, test are read"
-            odd.append(f"{_printable(name)}/: {why}")
+            odd.append(f"{printable(name)}/: {why}")
+    check_classes(
+        root, [f"{split}/{name}" for split in splits for name in subfolders(root / split)]
+    )
+    seen: set[str] = set()
     for split in splits:
         if not subfolders(root / split):
             raise ValueError(f"{split} of {root} holds no class folders; {EXPECTED}")
         _check_nesting(root / split)
-        listed, others = _list_classes(root, Path(split), split)
+        listed, others = _list_classes(root, Path(split), split, seen)
         entries += listed
         odd += others
     return entries, odd
@@ -122,19 +135,17 @@ def _list_manifest(root: Path) -> tuple[list[Entry], list[str]]:
     entries = manifest.read(root)
     named = {entry.path for entry in entries}
     others = [
-        _printable(path) for path in sorted(walk(root)) if is_image_name(path) and path not in named
+        printable(path) for path in sorted(walk(root)) if is_image_name(path) and path not in named
     ]
     return entries, [f"{shorten(others)}: not named in {manifest.NAME}"] if others else []
 
 
-def _list_classes(root: Path, base: Path, split: str | None) -> tuple[list[Entry], list[str]]:
+def _list_classes(
+    root: Path, base: Path, split: str | None, seen: set[str]
+) -> tuple[list[Entry], list[str]]:
     """Return the same as `_list_files` for the class folders of `root / base`."""
     entries, odd, labels = [], [], set()
     for name in subfolders(root / base):
-        if _printable(name) != name:
-            raise ValueError(
-                f"the name of the folder {_printable(name)!r} is not Unicode: rename it"
-            )
         label = unicodedata.normalize("NFC", name)
         if label in labels:
             raise ValueError(
@@ -142,21 +153,22 @@ def _list_classes(root: Path, base: Path, split: str | None) -> tuple[list[Entry
                 f"Unicode forms: put their images into one"
             )
         labels.add(label)
-        images, others = _list_class(root, base / name)
+        images, others = _list_class(root, base / name, seen)
         entries += [Entry(path, label, split) for path in images]
         odd += others
-    loose = [base / name for name in visible(root / base) if (root / base / name).is_file()]
-    return entries, odd + [f"{_printable(path)}: not in the folder of a class" for path in loose]
+    others = (base / name for name in visible(root / base))
+    loose = [path for path in others if not os.path.isdir(root / path)]
+    return entries, odd + [f"{printable(path)}: not in the folder of a class" for path in loose]
 
 
-def _list_class(root: Path, base: Path) -> tuple[list[Path], list[str]]:
+def _list_class(root: Path, base: Path, seen: set[str]) -> tuple[list[Path], list[str]]:
     """Return the images below one class folder, and a line for each other file."""
     odd = []
 
     def report(path: Path, reason: str) -> None:
-        odd.append(f"{_printable(base / path)}/: {reason}")
+        odd.append(f"{printable(base / path)}/: {reason}")
 
-    files = [base / path for path in sorted(walk(root / base, report=report))]
+    files = [base / path for path in sorted(walk(root / base, report=report, root=root, seen=seen))]
     others = [path for path in files if not is_image_name(path)]
     if len(others) == len(files):
         kinds = Counter(map(_kind, others)).most_common(3)
@@ -165,18 +177,12 @@ def _list_class(root: Path, base: Path) -> tuple[list[Path], list[str]]:
             f"the class folder {base.as_posix()} of {root} holds no image{but}: put some into it "
             f"({', '.join(IMG_EXTENSIONS)}), or remove it"
         )
-    odd += [f"{_printable(path)}: {_kind(path)} are not read" for path in others]
+    odd += [f"{printable(path)}: {_kind(path)} are not read" for path in others]
     return [path for path in files if is_image_name(path)], odd
 
 
 def _kind(path: Path) -> str:
-    return f"{_printable(path.suffix)} files" if path.suffix else "files without an ending"
-
-
-def _printable(path: str | Path) -> str:
-    """Return a path with slashes that can be printed, whatever bytes the disk has for it."""
-    text = path.as_posix() if isinstance(path, Path) else path
-    return text.encode(errors="backslashreplace").decode()
+    return f"{printable(path.suffix)} files" if path.suffix else "files without an ending"
 
 
 # Checks of the layout and of the classes.
@@ -255,7 +261,7 @@ def _check_usable(
     """Check that every class, in each part of a given split, has an image that can be used."""
     left = {(entry.label, entry.split) for entry in usable}
     for label, split in sorted({(entry.label, entry.split) for entry in entries} - left):
-        paths = {Path(_printable(e.path)) for e in entries if (e.label, e.split) == (label, split)}
+        paths = {Path(printable(e.path)) for e in entries if (e.label, e.split) == (label, split)}
         where = f" in {split}" if split else ""
         raise ValueError(
             f"no image of the class {label!r}{where} of {root} can be used: "
@@ -293,12 +299,9 @@ def _hash_all(root: Path, entries: list[Entry], quiet: bool) -> list[ImageHash |
 
 
 def _hash_one(root: Path, file: Path) -> ImageHash | str:
-    path = root / file
-    if _printable(file) != file.as_posix():
-        return "its name is not Unicode: rename it"
-    if not os.path.isfile(path):
-        return "not a file" if os.path.lexists(path) else "there is no such file"
+    if reason := name_fault(file) or not_regular(root / file):
+        return reason
     try:
-        return image_hash(path)
+        return image_hash(root / file)
     except (ValueError, OSError) as error:  # OSError if the file was deleted meanwhile
         return image_files.reason(error.__cause__ or error)

@@ -9,6 +9,7 @@ Sources:
 
 import json
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from pathlib import Path
 from torch import Tensor
 
 from tutorial_utils import models
+from tutorial_utils._support.files import not_regular
 
 FORMAT = "tutorial_utils.classifier"  # stored in learners' files: never change it
 KEYS = ("format", "version", "arch", "classes", "preset")
@@ -127,12 +129,12 @@ def check_kind(path: Path) -> None:
         IsADirectoryError: if it is a folder.
         ValueError: if it is of another kind, damaged or cut short.
     """
-    if not path.exists():
+    if not os.path.exists(path):
         raise FileNotFoundError(f"there is no model at {path}. {CURE}")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; a model is one file. {CURE}")
-    if not path.is_file():
-        raise ValueError(f"{path} is a pipe or a device, not a model. {CURE}")
+    if reason := not_regular(path):
+        raise ValueError(f"{path} is {reason}. {CURE}")
     size_bytes = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(4096)

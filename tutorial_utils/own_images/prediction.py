@@ -1,7 +1,8 @@
 """Predict the classes of image files; a file that cannot be read does not stop the others."""
 
+import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from tutorial_utils import data, models
 from tutorial_utils._support import folders, image_files
 from tutorial_utils._support.arguments import check_whole
+from tutorial_utils._support.files import not_regular
 from tutorial_utils.own_images.classifier import Classifier
 
 
@@ -22,16 +24,35 @@ class Prediction(NamedTuple):
     problem: str | None = None  # why it could not be read
 
 
-def expand(paths: Iterable[str | Path]) -> Iterator[Path]:
+def expand(
+    paths: Iterable[str | Path], *, report: Callable[[Path, str], object] | None = None
+) -> Iterator[Path]:
     """Yield files as given, and for a folder the images in it and below, without hidden ones.
 
     A folder without images is yielded itself: `predict_files` reports it.
+
+    Args:
+        paths: files and folders.
+        report: is called with each folder that cannot be read, or is not read again because it
+            is a link to one that is read, and the reason in a few words.
+
+    Raises:
+        ValueError: if a path is an empty text.
     """
     for path in paths:
+        if not str(path):
+            raise ValueError("an empty path was given: write . for the images in this folder")
         path = Path(path).expanduser()
-        found = folders.walk(path) if path.is_dir() else []
-        images = [path / name for name in found if folders.is_image_name(name)]
-        yield from sorted(images, key=lambda image: (image.parent.parts, image.name)) or [path]
+        yield from _images_in(path, report) or [path]
+
+
+def _images_in(path: Path, report: Callable[[Path, str], object] | None) -> list[Path]:
+    """Return the images in a folder and below; see `expand` for `report`."""
+    if not os.path.isdir(path):
+        return []
+    found = folders.walk(path, report=report and (lambda inner, why: report(path / inner, why)))
+    images = [path / name for name in found if folders.is_image_name(name)]
+    return sorted(images, key=lambda image: (image.parent.parts, image.name))
 
 
 def predict_files(
@@ -82,12 +103,10 @@ def _predict(
 
 def _prepare(preset: models.Preset, path: Path) -> Tensor | str:
     """Return an image as the network's input, or the reason why it cannot be used."""
-    if path.is_dir():
-        return "a folder without images"
+    if reason := not_regular(path):
+        return "a folder without images" if os.path.isdir(path) else reason
     try:
         with warnings.catch_warnings(action="ignore"):  # the reason says what matters
             return preset(data.open_image(path))
-    except FileNotFoundError:
-        return "there is no such file"
     except (OSError, ValueError) as error:
         return image_files.reason(error.__cause__ or error)
