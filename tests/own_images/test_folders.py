@@ -198,7 +198,9 @@ def test_names_that_are_not_unicode(folder, capsys):
     put(folder / "bees" / os.fsdecode(b"K\xe4fer") / "a.png", 79)
     assert read(folder, quiet=True).problems[1].path == Path("bees/K\\udce4fer/a.png")
     put(folder / os.fsdecode(b"K\xe4fer") / "a.png", 78)
-    with pytest.raises(ValueError, match=r"name of the folder 'K\\\\udce4fer' is not Unicode"):
+    with pytest.raises(
+        ValueError, match=r"folder K\\udce4fer of .* cannot be a class, its name is not Uni"
+    ):
         read(folder)
 
 
@@ -212,8 +214,8 @@ def test_links_are_followed_but_not_in_circles(folder, tmp_path):
     assert found.name(4) == "ants/far/far.png"
     assert found.odd == (
         "ants/up/: a link back to a folder above it",
-        "bees/x/y/: a link back to a folder above it",
-        "wasps/y/x/: a link back to a folder above it",
+        "bees/x/: a link into the same folder of images",
+        "wasps/y/: a link into the same folder of images",
     )
 
 

@@ -101,7 +101,7 @@ def walk(
     hidden: bool = False,
     report: Callable[[Path, str], object] | None = None,
     root: Path | None = None,
-    seen: set[str] | None = None,
+    seen: set[tuple[int, int]] | None = None,
 ) -> list[Path]:
     """Return all files below a folder, relative to it. Every reader of folders lists them so.
 
@@ -115,7 +115,7 @@ def walk(
             reason in a few words.
         root: a folder above, of which other parts are read separately: links into it are passed
             over. The folder itself, if None.
-        seen: the real paths of the folders that were read, for several calls.
+        seen: the folders that were read, by device and number, for several calls.
 
     Returns:
         The paths in the order of torchvision's `ImageFolder`: sorted by folder, then by name.
@@ -126,14 +126,15 @@ def walk(
     waiting = [Path()]
     while waiting:  # no recursion: folders may be nested more deeply than Python's calls
         path = waiting.pop()
-        real, names = Path(os.path.realpath(folder / path)), []
-        reason = _repeated(folder / path, real, base, seen) if path.parts else None
-        if reason is None:
-            seen.add(str(real))
-            try:
+        names, reason = [], _link_back(folder / path, base) if path.parts else None
+        try:
+            if reason is None and (identity := _identity(folder / path)) in seen:
+                reason = "a folder that was read already, by a link"
+            if reason is None:
+                seen.add(identity)
                 names = filter(lambda name: hidden or is_visible(name), os.listdir(folder / path))
-            except OSError as error:
-                reason = WHY_NOT.get(error.errno, error.strerror)
+        except OSError as error:
+            reason = WHY_NOT.get(error.errno, error.strerror)
         if reason and report:
             report(path, reason)
         names = [path / name for name in sorted(names)]
@@ -143,11 +144,17 @@ def walk(
     return sorted(found, key=lambda path: (os.path.dirname(path), path.name))
 
 
-def _repeated(path: Path, real: Path, base: Path, seen: set[str]) -> str | None:
-    """Return why a folder is not read, or not again, or None."""
-    if os.path.islink(path):
-        if base.is_relative_to(real) or Path(os.path.realpath(path.parent)).is_relative_to(real):
-            return "a link back to a folder above it"
-        if real.is_relative_to(base):
-            return "a link into the same folder of images"
-    return "a folder that was read already, by a link" if str(real) in seen else None
+def _identity(folder: Path) -> tuple[int, int]:
+    """Return what two paths of the same folder have in common."""
+    found = os.stat(folder)
+    return found.st_dev, found.st_ino
+
+
+def _link_back(path: Path, base: Path) -> str | None:
+    """Return why a link is not followed, or None."""
+    if not os.path.islink(path):
+        return None
+    real = Path(os.path.realpath(path))
+    if base.is_relative_to(real) or Path(os.path.realpath(path.parent)).is_relative_to(real):
+        return "a link back to a folder above it"
+    return "a link into the same folder of images" if real.is_relative_to(base) else None

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from tutorial_utils import __version__
 from tutorial_utils._support import cache, files
+from tutorial_utils._support.image_sources import SPLITS
 from tutorial_utils.cli.kit import (
     FORMAT,
     MANIFEST,
@@ -30,6 +31,7 @@ from tutorial_utils.cli.kit import (
 )
 
 MAX_MANIFEST_BYTES = 20_000_000
+MAX_NAME_BYTES, MAX_PATH = 240, 1000  # systems allow 255, and 1024 with the path of the cache
 IMAGE_SETS = re.compile(r"(?:synthetic|hymenoptera_data)-[0-9a-f]+")
 DEVICES = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?", re.I)  # no file names on Windows
 ADVICE = "copy it again from where it was made, or make it again: python -m tutorial_utils kit"
@@ -54,12 +56,15 @@ def use(archive: str | Path, *, quiet: bool = False) -> Path:
         OSError: if the disk has too little space, or the cache cannot be written.
     """
     archive = files.as_path(archive)
-    if not archive.is_file():
-        raise FileNotFoundError(f"there is no kit {archive}: make it, python -m tutorial_utils kit")
+    if reason := files.not_regular(archive):
+        raise FileNotFoundError(
+            f"there is no kit {archive}, {reason}: make it, python -m tutorial_utils kit"
+        )
     try:
         with zipfile.ZipFile(archive) as members:
             kit = _read_manifest(members, archive)
             _check_members(members, kit, archive)
+            _check_content(kit, archive)
             _install(members, kit, archive, quiet)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         text = f"{archive} is cut short, damaged or no kit ({error}): {ADVICE}"
@@ -122,6 +127,24 @@ def _check_members(members: zipfile.ZipFile, kit: Kit, archive: Path) -> None:
             )
 
 
+def _check_content(kit: Kit, archive: Path) -> None:
+    """Check that a kit holds lessons, and images of the same classes in train and val."""
+    paths = [tuple(name.split("/")) for name in kit.files]
+    classes = {split: set() for split in SPLITS}
+    for parts in paths:
+        if parts[0] == "cache" and len(parts) > 4 and parts[2] in classes:
+            classes[parts[2]].add(parts[3])
+    lacking = ["no lessons"] if not any(p[:2] == ("lessons", "notebooks") for p in paths) else []
+    lacking += [f"no {split} with two classes" for split in SPLITS if len(classes[split]) < 2]
+    if not lacking and classes["train"] != classes["val"]:
+        lacking = ["train and val with different classes"]
+    if lacking:
+        raise ValueError(
+            f"{archive} is not a whole kit, it has {', '.join(lacking)}: {ADVICE}; nothing was "
+            "unpacked"
+        )
+
+
 def _unsafe(name: str, images: str) -> str:
     """Return why a member's name is not allowed; "" if it is."""
     parts = name.split("/")
@@ -131,6 +154,10 @@ def _unsafe(name: str, images: str) -> str:
         return "it would be written outside its folder"
     if any(DEVICES.fullmatch(part) for part in parts):
         return "it is the name of a device"
+    if cache.MANIFEST in parts:
+        return "the cache writes this file itself"
+    if max(map(len, map(os.fsencode, parts))) > MAX_NAME_BYTES or len(name) > MAX_PATH:
+        return "its name is too long"
     if not IMAGE_SETS.fullmatch(images):
         return f"{images!r} is no set of images"
     known = {f"weights/{path.name}" for path in weights_paths()}

@@ -119,7 +119,7 @@ def _list_files(root: Path) -> tuple[list[Entry], list[str]]:
     check_classes(
         root, [f"{split}/{name}" for split in splits for name in subfolders(root / split)]
     )
-    seen: set[str] = set()
+    seen: set[tuple[int, int]] = set()
     for split in splits:
         if not subfolders(root / split):
             raise ValueError(f"{split} of {root} holds no class folders; {EXPECTED}")
@@ -141,7 +141,7 @@ def _list_manifest(root: Path) -> tuple[list[Entry], list[str]]:
 
 
 def _list_classes(
-    root: Path, base: Path, split: str | None, seen: set[str]
+    root: Path, base: Path, split: str | None, seen: set[tuple[int, int]]
 ) -> tuple[list[Entry], list[str]]:
     """Return the same as `_list_files` for the class folders of `root / base`."""
     entries, odd, labels = [], [], set()
@@ -161,7 +161,7 @@ def _list_classes(
     return entries, odd + [f"{printable(path)}: not in the folder of a class" for path in loose]
 
 
-def _list_class(root: Path, base: Path, seen: set[str]) -> tuple[list[Path], list[str]]:
+def _list_class(root: Path, base: Path, seen: set[tuple[int, int]]) -> tuple[list[Path], list[str]]:
     """Return the images below one class folder, and a line for each other file."""
     odd = []
 
@@ -173,6 +173,7 @@ def _list_class(root: Path, base: Path, seen: set[str]) -> tuple[list[Path], lis
     if len(others) == len(files):
         kinds = Counter(map(_kind, others)).most_common(3)
         but = f" (but {', '.join(f'{kind}: {count}' for kind, count in kinds)})" if kinds else ""
+        but += f" ({shorten(odd)})" if odd else ""
         raise ValueError(
             f"the class folder {base.as_posix()} of {root} holds no image{but}: put some into it "
             f"({', '.join(IMG_EXTENSIONS)}), or remove it"
