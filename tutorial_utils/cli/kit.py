@@ -9,6 +9,7 @@ Source: zip archives, PKWARE's APPNOTE: https://pkware.cachefly.net/webdocs/case
 
 import hashlib
 import json
+import os
 import re
 import stat
 import zipfile
@@ -75,8 +76,10 @@ def make(
         ValueError: if weights in torch hub's cache are damaged.
     """
     out = files.as_path(out)
-    if out.exists():
+    if os.path.lexists(out):
         raise FileExistsError(f"{out} exists: choose another name, nothing was written")
+    if len(os.fsencode(out.name)) > 255:
+        raise OSError(f"{out} cannot be written: its name is too long; choose a shorter one")
     if not out.parent.is_dir():
         raise FileNotFoundError(f"there is no folder {out.parent} to write {out.name} into")
     try:

@@ -6,6 +6,7 @@ from PIL import Image
 from torch import nn
 
 from tutorial_utils import data, evaluation
+from tutorial_utils._support.folders import printable
 from tutorial_utils._support.image_files import read_image
 from tutorial_utils._support.presets import Preset
 from tutorial_utils.widgets.controls import DropZone
@@ -29,6 +30,7 @@ class OwnImage(InteractiveFigure):
 
     def receive(self, name: str, content: bytes) -> None:
         """Show the prediction for a file, or the error if it is no image."""
+        name = printable(name)
         try:
             self._predict(name, read_image(content, name))
         except Exception as error:
