@@ -56,10 +56,10 @@ def use(archive: str | Path, *, quiet: bool = False) -> Path:
         OSError: if the disk has too little space, or the cache cannot be written.
     """
     archive = files.as_path(archive)
+    if not os.path.exists(archive):
+        raise FileNotFoundError(f"there is no kit {archive}: make it, python -m tutorial_utils kit")
     if reason := files.not_regular(archive):
-        raise FileNotFoundError(
-            f"there is no kit {archive}, {reason}: make it, python -m tutorial_utils kit"
-        )
+        raise ValueError(f"{archive} is no kit but {reason}: {ADVICE}")
     try:
         with zipfile.ZipFile(archive) as members:
             kit = _read_manifest(members, archive)
