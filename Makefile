@@ -5,9 +5,10 @@ PIP_FLAGS ?=
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 READY_FOR_TESTS := $(VENV)/.ready-for-tests
+READY_FOR_BOOK := $(VENV)/.ready-for-book
 PIP := python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 
-.PHONY: help lessons test test-fast test-faults test-memory test-mutations test-browser browser test-colab test-widgets7 lab badges images glossary notebooks results bench bench-cost bench-widgets bench-weights bench-lessons doctor clean
+.PHONY: help lessons test test-fast test-faults test-memory test-mutations test-browser browser test-colab test-widgets7 lab badges images glossary book notebooks results bench bench-cost bench-widgets bench-weights bench-lessons doctor clean
 
 help: ## List the commands (this text)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -49,7 +50,7 @@ COLAB_BIN := $(COLAB)/bin
 COLAB_LESSONS ?= 04_freezing or 06_training
 
 test-colab: $(COLAB)/.ready ## Run the unit tests and two lessons with Colab's versions
-	$(COLAB_BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lessons and not browser and not long"
+	$(COLAB_BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lessons and not browser and not book and not long"
 	$(COLAB_BIN)/python -m pytest $(SIDE_BY_SIDE) tests/notebooks/test_lessons.py -k "$(COLAB_LESSONS)"
 
 # ipywidgets 7, which Colab and older JupyterLabs have, in its own environment.
@@ -57,7 +58,7 @@ WIDGETS7 ?= .venv-widgets7
 WIDGETS7_BIN := $(WIDGETS7)/bin
 
 test-widgets7: $(WIDGETS7)/.ready ## Run the unit tests with ipywidgets 7.7.1
-	$(WIDGETS7_BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lessons and not browser and not long"
+	$(WIDGETS7_BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lessons and not browser and not book and not long"
 
 $(WIDGETS7)/.ready: requirements.txt tests/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(WIDGETS7)
@@ -90,10 +91,16 @@ images: $(READY_FOR_TESTS) ## Draw the figures in images/ again
 glossary: $(READY) ## Build docs/glossary.md from the definitions in the lessons
 	$(BIN)/python docs/glossary.py
 
+# The lessons that `make lessons` has executed, and else those with their stored outputs.
+book: $(READY_FOR_BOOK) ## Build the book into build/book: the lessons and docs/ as pages with search
+	rm -rf build/book
+	$(BIN)/python -m sphinx -W --keep-going -E -q -c docs -d build/book-work . build/book
+	@echo "open build/book/index.html"
+
 notebooks: $(READY) ## Run the lessons in place, so that the committed outputs are fresh
 	TUTORIAL_OFFLINE=1 ANTS_BEES_DIR= $(BIN)/python -m tutorial_utils lessons --in-place
 
-results: $(READY) ## Measure the README's table of results again (long; RESULTS_FLAGS="--seeds 3")
+results: $(READY) ## Measure the table of results in docs/results.md again (long; RESULTS_FLAGS="--seeds 3")
 	$(BIN)/python images/measure.py $(RESULTS_FLAGS)
 
 bench: $(READY) ## Compare the blog post's loop with the course's (long; BENCH_FLAGS="--rounds 1")
@@ -121,7 +128,11 @@ $(READY): requirements.txt pyproject.toml
 	$(BIN)/$(PIP) --no-deps -e .
 	touch $@
 
-$(READY_FOR_TESTS): $(READY) tests/requirements.txt
+$(READY_FOR_BOOK): $(READY) docs/requirements.txt
+	$(BIN)/$(PIP) -r docs/requirements.txt
+	touch $@
+
+$(READY_FOR_TESTS): $(READY) tests/requirements.txt docs/requirements.txt
 	$(BIN)/$(PIP) -r tests/requirements.txt
 	touch $@
 

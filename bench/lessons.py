@@ -28,6 +28,8 @@ from nbclient import NotebookClient
 
 from tutorial_utils.batch import lessons
 
+MARKS = ("<!-- lessons -->", "<!-- end -->")  # in docs/performance.md
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 COMPUTING = re.compile(
     r"(Computing on two CPU cores: ).*? offline, .*? online(.*?\. )Memory: .*? online\."
 )
@@ -60,6 +62,7 @@ def main() -> None:
     options.out.write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
     if options.write:
         write_heads(rows)
+        PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), rows), encoding="utf-8")
 
 
 def parse() -> argparse.Namespace:
@@ -69,7 +72,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--photographs", default="", help="folder with train and val")
     parser.add_argument("--torch-home", default="", help="TORCH_HOME with ImageNet's weights")
     parser.add_argument("--out", type=Path, default=Path("bench/lessons.json"))
-    parser.add_argument("--write", action="store_true", help="write the lessons' head lines")
+    parser.add_argument(
+        "--write", action="store_true", help="write the lessons' head lines and a table"
+    )
     parser.add_argument("--store", action="store_true", help="store the offline run's outputs")
     return parser.parse_args()
 
@@ -127,6 +132,21 @@ def head(found: dict[str, dict]) -> str:
         f"{math.ceil(10 * row['peak_gib']) / 10:.1f} GiB {world}" for world, row in found.items()
     )
     return rf"\g<1>{times}\g<2>Memory: {memory}."
+
+
+def with_table(page: str, rows: list[dict]) -> str:
+    """Return a page with the table of {lesson, world} rows between its two marks."""
+    lines = [
+        "| lesson | offline, s | online, s | offline, GiB | online, GiB |",
+        "|---|---|---|---|---|",
+    ]
+    for name in dict.fromkeys(row["lesson"] for row in rows):
+        found = {row["world"]: row for row in rows if row["lesson"] == name}
+        cells = [f"{found[w]['seconds']:.0f}" for w in ("offline", "online")]
+        cells += [f"{found[w]['peak_gib']:.2f}" for w in ("offline", "online")]
+        lines.append(f"| [{name[:2]}](../notebooks/{name}.ipynb) | {' | '.join(cells)} |")
+    start, end = page.index(MARKS[0]) + len(MARKS[0]), page.index(MARKS[1])
+    return "\n".join([page[:start], "", *lines, "", page[end:]])
 
 
 def minutes(seconds: float) -> str:

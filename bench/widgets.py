@@ -6,6 +6,7 @@ the browser. Moves that need a pass through a network are marked.
 """
 
 import argparse
+import datetime
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -78,6 +79,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write the table to this file")
     options = parser.parse_args()
     lines = [
+        f"# How fast the widgets respond, {datetime.date.today()}",
+        "",
         f"{models.TITLES[options.arch]}, {MOVES} moves each, {torch.get_num_threads()} threads",
         "",
     ]

@@ -1,4 +1,4 @@
-"""Measure the README's table of results and store the runs in images/results.json.
+"""Measure the table of results in docs/results.md, and store the runs in images/results.json.
 
 `make results` runs it. Runs that are in the file are not repeated, so it resumes where it was
 stopped. With ANTS_BEES_DIR set, the real photographs are measured too.

@@ -1,13 +1,14 @@
-"""Fixtures for the tests in a browser: a JupyterLab server, Chromium, a lesson that has run."""
+"""Fixtures for the tests of lessons in a browser: a JupyterLab server, a lesson that has run."""
 
-import os
 from pathlib import Path
 
+import chromium
 import harness
 import nbformat
 import pytest
-from filelock import FileLock
-from playwright.sync_api import sync_playwright
+
+browser, chromium_path = chromium.browser, chromium.chromium_path
+page, watch = chromium.page, chromium.watch
 
 HERE = Path(__file__).resolve().parent
 
@@ -21,53 +22,11 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def chromium_path(tmp_path_factory):
-    """Return the browser to use. Without one, fail in CI and skip elsewhere."""
-    with sync_playwright() as playwright:
-        own = Path(playwright.chromium.executable_path)
-    # With parallel workers one installs, and the others find what it installed.
-    with FileLock(tmp_path_factory.getbasetemp().parent / "chromium.lock"):
-        path = harness.find_chromium(own, lambda: harness.install_chromium(own))
-    if path is None:
-        harness.give_up(os.environ)
-    return path
-
-
-@pytest.fixture(scope="session")
 def lab(chromium_path, tmp_path_factory, lessons_cache):
     """Start JupyterLab, a real one, and end it with its kernels."""
     server = harness.start_lab(tmp_path_factory.mktemp("lab"), lessons_cache)
     yield server
     server.stop()
-
-
-@pytest.fixture(scope="module")
-def browser(chromium_path):
-    """Start Chromium. For one file: Playwright's event loop must not run under other tests."""
-    with sync_playwright() as playwright:
-        program = harness.start_chromium(playwright, chromium_path)
-        yield program
-        program.close()
-
-
-@pytest.fixture
-def watch():
-    """Return a record of what the pages of this test do."""
-    return harness.Watch()
-
-
-@pytest.fixture
-def page(browser, watch):
-    """Return a fresh page that is watched and reaches no other host."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    context.set_default_timeout(30_000)
-    watch.follow(context)
-    page = context.new_page()
-    # Choosing a file: without this, Playwright turns its own chooser off and on again between two,
-    # and may miss the second.
-    page.on("filechooser", lambda chooser: None)
-    yield page
-    context.close()
 
 
 @pytest.fixture

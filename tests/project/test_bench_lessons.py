@@ -49,3 +49,9 @@ def test_the_head_is_replaced_and_the_rest_stays():
     new = bench_lessons.COMPUTING.sub(bench_lessons.head({"offline": row, "online": row}), text)
     assert re.search(r"cores: 1 minute offline, 1 minute online, and the .*MB\). Memory: 1.4", new)
     assert new.endswith("1.4 GiB offline, 1.4 GiB online.\n\nMore.")
+
+
+def test_the_page_about_performance_has_the_table():
+    page = bench_lessons.PAGE.read_text(encoding="utf-8")
+    assert bench_lessons.with_table(page, ROWS) == page
+    assert len(re.findall(r"^\| \[\d\d\]", page, re.M)) == len(LESSONS)

@@ -1,4 +1,4 @@
-"""The stored results: they are found again, and the README's table and the curves are theirs."""
+"""The stored results: they are found again, and the table in the pages and the curves are theirs."""
 
 import importlib.util
 from argparse import Namespace
@@ -41,12 +41,13 @@ def test_a_run_is_stored_beside_the_others(measure, monkeypatch, tmp_path):
     assert found["a"][0]["val_accuracy"] == 0.75
 
 
-def test_the_readme_has_the_table_of_the_stored_runs(measure):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["README.md", "docs/results.md"])
+def test_a_page_has_the_table_of_the_stored_runs(measure, name):
+    page = (ROOT / name).read_text(encoding="utf-8")
     rows = [line.split("|")[4:] for line in measure.table(measure.read()).splitlines()[2:]]
     assert len(rows) == 5
     for cells in rows:
-        assert "|".join(cells) in readme
+        assert "|".join(cells) in page
 
 
 def test_the_curves_are_the_stored_runs():

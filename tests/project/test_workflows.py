@@ -1,6 +1,5 @@
 """The workflows: actionlint finds nothing; permissions, time limits and versions are set."""
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -33,15 +32,6 @@ def lint(path: Path) -> subprocess.CompletedProcess:
 
 def runs(job: dict) -> str:
     return "\n".join(step.get("run", "") for step in job["steps"])
-
-
-@pytest.fixture(scope="module")
-def site():
-    """Return .github/site.py as a module."""
-    spec = importlib.util.spec_from_file_location("make_site", ROOT / ".github" / "site.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def test_the_three_workflows_are_there():
@@ -131,6 +121,13 @@ def test_what_is_published_holds_no_photograph():
     assert uploads == [["build/results.csv", "build/curves.png"]]
 
 
+def test_the_pages_are_the_book_of_the_executed_lessons():
+    build = load("pages")["jobs"]["build"]
+    commands = runs(build)
+    assert commands.index("make lessons ") < commands.index("make book ")
+    assert build["steps"][-1]["with"]["path"] == "build/book"
+
+
 def test_the_weekly_scripts_are_python():
     steps = load("weekly")["jobs"]["lessons"]["steps"]
     scripts = [re.search(r"<<'CODE'\n(.*)\nCODE", s.get("run", ""), re.S) for s in steps]
@@ -138,34 +135,3 @@ def test_the_weekly_scripts_are_python():
     assert len(texts) == 2
     for text in texts:
         compile(text, "weekly", "exec")
-
-
-def test_the_site_links_pages_to_pages(site, tmp_path):
-    lessons = tmp_path / "build" / "lessons"
-    lessons.mkdir(parents=True)
-    links = (
-        '<h1 id="x">00 Start &amp; here<a class="anchor-link" href="#x">¶</a></h1>'
-        '<a href="01_next.ipynb">next</a> <a href="solutions/00_start.ipynb">answers</a> '
-        '<a href="../README.md">readme</a> <a href="../bench/README.md">bench</a> '
-        '<a href="https://example.org/a.ipynb">other</a> <img src="../images/alexnet.png">'
-    )
-    (lessons / "00_start.html").write_text(links, encoding="utf-8")
-    (lessons / "01_next.html").write_text("<p>no title</p>", encoding="utf-8")
-    (tmp_path / "build" / "results.csv").write_text("lesson,status\n00_start,<ok>\n")
-    pages = site.build(tmp_path / "build", tmp_path / "site")
-    text = pages[0].read_text(encoding="utf-8")
-    source = site._source(ROOT)
-    assert 'href="01_next.html"' in text and 'href="../index.html"' in text
-    assert f'href="{source}/notebooks/solutions/00_start.ipynb"' in text
-    assert f'href="{source}/bench/README.md"' in text
-    assert 'href="https://example.org/a.ipynb"' in text
-    assert (tmp_path / "site" / "images" / "alexnet.png").is_file()
-    index = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
-    assert '<a href="lessons/00_start.html">00 Start &amp; here</a>' in index
-    assert '<a href="lessons/01_next.html">01_next</a>' in index
-    assert "<td>&lt;ok&gt;</td>" in index
-
-
-def test_no_site_without_lessons(site, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no executed lessons in .*: run make lessons"):
-        site.build(tmp_path, tmp_path / "site")
