@@ -36,7 +36,7 @@ test-mutations: $(READY_FOR_TESTS) ## Try small mistakes in a copy and count tho
 	$(BIN)/python tests/mutations/run.py
 
 test-browser: $(READY_FOR_TESTS) ## Run the tests that drive a browser (CHROMIUM=PATH names one)
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest tests/browser tests/book
 
 # The version of Chromium that playwright expects. A bare Linux also needs system packages:
 # BROWSER_FLAGS=--with-deps.

@@ -1,4 +1,4 @@
-"""The stored results: they are found again, and the table in the pages and the curves are theirs."""
+"""The stored results: they are found again, and the tables and the curves are theirs."""
 
 import importlib.util
 from argparse import Namespace
