@@ -359,7 +359,8 @@ def axe(
     sides = {"include": include, "exclude": exclude or ()}
     context = {side: [[selector] for selector in found] for side, found in sides.items() if found}
     rules = {rule: {"enabled": False} for rule in without}
-    options = {"resultTypes": ["violations"], "rules": rules}  # the others' elements cost time
+    # The elements of other results cost time, and a page from disk may not read its styles.
+    options = {"resultTypes": ["violations"], "rules": rules, "preload": page.url[:5] != "file:"}
     return [
         f"{rule['impact']} {rule['id']} at {node['target']}: {node['html'][:200]}"
         for rule in Axe().run(page, context=context, options=options).response["violations"]
