@@ -114,7 +114,7 @@ bench-widgets: $(READY) ## Measure how long the widgets take to redraw
 	$(BIN)/python bench/widgets.py $(BENCH_FLAGS)
 
 # Binder's 2 GiB as a control group, which needs root.
-bench-lessons: $(READY) ## Measure time and memory of every lesson (BENCH_FLAGS="--write" into its head)
+bench-lessons: $(READY) ## Measure time and memory of every lesson (BENCH_FLAGS="--write" into its head and docs/)
 	$(BIN)/python bench/lessons.py $(BENCH_FLAGS)
 
 bench-weights: $(READY) ## Measure the demo weights: accuracy of a linear head, loading time and memory
