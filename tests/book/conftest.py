@@ -1,20 +1,18 @@
 """Fixtures for the book's tests: the book with the stored outputs, built once for all of them."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import chromium
 import pytest
+from building import build
 from filelock import FileLock
 
 browser, chromium_path = chromium.browser, chromium.chromium_path
 page, watch = chromium.page, chromium.watch
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks
@@ -35,13 +33,6 @@ class Book(NamedTuple):
         """Return the pages of a folder of the book and below it."""
         found = (self.folder / below).rglob("*.html")
         return sorted(path for path in found if "_static" not in path.parts)
-
-
-def build(out: Path, *settings: str, source: Path = ROOT) -> subprocess.CompletedProcess:
-    """Build a book as `make book` does, with more settings of Sphinx."""
-    flags = ["-W", "--keep-going", "-E", "-q", "-c", str(source / "docs")]
-    command = [sys.executable, "-m", "sphinx", *flags, "-d", str(out.parent / "work"), *settings]
-    return subprocess.run([*command, str(source), str(out)], capture_output=True, text=True)
 
 
 @pytest.fixture(scope="session")

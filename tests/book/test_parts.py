@@ -7,7 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import build
+from building import build
 
 ROOT = Path(__file__).resolve().parents[2]
 
