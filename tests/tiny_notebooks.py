@@ -9,6 +9,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from tutorial_utils import lesson
 from tutorial_utils.batch import sweeps
+from tutorial_utils.batch.limits import Limits
 
 PARAMETERS = "number: int = 1\nname: str = 'a'\nwait_s: float = 0.0\nfolder: str = ''"
 MARK = "import os, time\nopen(os.path.join(folder, str(number)), 'a').write('x') if folder else 0"
@@ -39,8 +40,10 @@ def write_reported(book, target, report: dict) -> None:
     nbformat.write(book, target)
 
 
-def pretend_to_run(book, target, parameters: dict) -> str | None:
+def pretend_to_run(book, target, parameters: dict, limits: Limits) -> str | None:
     """Do what `runner.run_papermill` does, without a kernel; `number=0` fails."""
+    if isinstance(book, Path):
+        book = nbformat.read(book, as_version=4)
     number = parameters.get("number", 1)
     if number == 0:
         nbformat.write(book, target)

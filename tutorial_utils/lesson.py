@@ -14,16 +14,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, NamedTuple
 
 import psutil
 
 from tutorial_utils import data, models
+from tutorial_utils._support import reports
 from tutorial_utils._support.arguments import check_choice, check_whole, is_finite
 from tutorial_utils._support.files import as_path
 from tutorial_utils._support.memory import GIB, available_bytes
 
-MIME = "application/vnd.tutorial.result+json"
+MIME = reports.MIME
 LIVE = "application/vnd.jupyter.widget-view+json"  # a widget's output that needs a running kernel
 
 RANGES = {
@@ -57,7 +59,9 @@ def check(namespace: dict[str, Any], *, vgg16_gib: float = 0.0) -> None:
     Raises:
         ValueError: if a value is out of range or of the wrong type, or a parameter is unknown.
         MemoryError: if `arch` is "vgg16" and less memory than that is available.
+        RuntimeError: if Python's assertions are off.
     """
+    check_assertions()
     declared = namespace.get("__annotations__", {})
     if not declared:
         raise ValueError(
@@ -74,6 +78,18 @@ def check(namespace: dict[str, Any], *, vgg16_gib: float = 0.0) -> None:
     namespace["_lesson_checked"] = True
 
 
+def check_assertions() -> None:
+    """Raise RuntimeError if Python's assertions are off: the lessons check their claims by them.
+
+    Source: https://docs.python.org/3/using/cmdline.html#cmdoption-O
+    """
+    if sys.flags.optimize:
+        raise RuntimeError(
+            "Python's assertions are off (python -O, or PYTHONOPTIMIZE is set), and the lessons "
+            "check what they claim by assertions: run Python without -O, and unset PYTHONOPTIMIZE"
+        )
+
+
 def report(lesson: str, **results: Any) -> None:
     """Put the lesson's results into the notebook, as text and as JSON of type `MIME`.
 
@@ -86,9 +102,13 @@ def report(lesson: str, **results: Any) -> None:
         **results: values that JSON can hold. Some names have a meaning: `images` and `weights`
             (str), `val_accuracy` (float, or a dict of floats by network), `curves` (a dict of
             lists of epochs by network), which is left out of the text.
+
+    Raises:
+        ValueError: if `val_accuracy` is not such a number or dict.
     """
     from IPython.display import display  # what measures without a notebook runs without it
 
+    _check_accuracy(results.get("val_accuracy"))
     process = psutil.Process()
     result = {
         "lesson": lesson,
@@ -284,8 +304,22 @@ def _check_model_folder(value: Any) -> None:
 
 
 def _check_text(name: str, value: Any) -> None:
-    if not isinstance(value, str):
-        raise ValueError(f"{name} must be text, not {value!r}")
+    if isinstance(value, str):
+        return
+    quotes = ""
+    if isinstance(value, int | float):  # a command line reads 2024 as a number
+        quotes = (
+            f": write {name} = '{value}' in a notebook, -p '{name}=\"{value}\"' on the course's "
+            f"command line, -r {name} {value} for papermill"
+        )
+    raise ValueError(f"{name} must be text, not {value!r}{quotes}")
+
+
+def _check_accuracy(value: Any) -> None:
+    """Raise ValueError unless a value is None, a number, or a dict of numbers by network."""
+    values = value.values() if isinstance(value, dict) else [value]
+    if value is not None and not all(isinstance(number, Real) for number in values):
+        raise ValueError(f"val_accuracy must be a number, or a dict of numbers, not {value!r}")
 
 
 CHECKS = {

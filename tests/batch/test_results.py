@@ -11,7 +11,9 @@ import pandas
 import pytest
 from tiny_notebooks import MARK, PARAMETERS, REPORT, WAIT, rewritten, run_files, sweep, write
 
+from tutorial_utils._support import reports
 from tutorial_utils.batch import results, runner, sweeps
+from tutorial_utils.batch.limits import Limits
 
 OLD_RUN = Path(__file__).with_name("old_run.json")  # a run of the package before its renaming
 
@@ -102,13 +104,13 @@ def test_an_executor_that_fails_makes_error_rows(cancels, message, tiny, tmp_pat
 
 
 def test_the_home_folder_may_be_written_as_a_tilde(home):
-    found = results.Results("~/out", {"of": "tiny", "code": "1"})
+    found = results.Results("~/out", {"of": "tiny", "code": "1"}, Limits())
     assert Path(found.out) == home / "out" and (home / "out" / "runs").is_dir()
 
 
 def test_the_last_report_of_a_notebook_counts():
     book = nbformat.from_dict(json.loads(OLD_RUN.read_text(encoding="utf-8")))
-    assert results.read_report(book)["val_accuracy"] == 0.5
-    book.cells[-1].outputs += [nbformat.v4.new_output("display_data", {results.lesson.MIME: {}})]
-    assert results.read_report(book) == {}
-    assert results.read_report(nbformat.v4.new_notebook()) == {}
+    assert reports.read(book)["val_accuracy"] == 0.5
+    book.cells[-1].outputs += [nbformat.v4.new_output("display_data", {reports.MIME: {}})]
+    assert reports.read(book) == {}
+    assert reports.read(nbformat.v4.new_notebook()) == {}

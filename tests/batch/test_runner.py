@@ -5,10 +5,12 @@ import sys
 
 import nbformat
 import pytest
-from tiny_notebooks import run_files, sweep, write
+from tiny_notebooks import REPORT, run_files, sweep, write
 
 from tutorial_utils.batch import runner
+from tutorial_utils.batch.limits import Limits
 
+END = "import os, time\nscore = 1", REPORT
 STUMBLING = """
 import os, sys, pathlib
 starts = pathlib.Path({starts!r})
@@ -31,14 +33,16 @@ def test_a_kernel_that_dies_before_its_first_cell_is_started_again(
     words = [sys.executable, str(script), "-f", "{connection_file}"]
     (spec / "kernel.json").write_text(json.dumps({"argv": words, "display_name": "s"}))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
-    book = nbformat.read(write(tmp_path / "a.ipynb", "number = 4", "print(number)"), as_version=4)
+    book = nbformat.read(
+        write(tmp_path / "a.ipynb", "number = 4", "print(number)", *END), as_version=4
+    )
     book.metadata.kernelspec.name = "stumbling"
-    error = runner.run_papermill(book, tmp_path / "out.ipynb", {"number": 5})
+    error = runner.run_papermill(book, tmp_path / "out.ipynb", {"number": 5}, Limits())
     assert len(counted.read_text()) == starts
     if deaths < runner.STARTS:
         assert error is None
         cells = nbformat.read(tmp_path / "out.ipynb", as_version=4).cells
-        assert cells[-1].outputs[0].text == "5\n"
+        assert cells[-3].outputs[0].text == "5\n"
     else:
         assert error == "RuntimeError: Kernel died before replying to kernel_info"
 
@@ -47,7 +51,7 @@ def test_a_kernel_that_dies_in_a_cell_is_not_started_again(tmp_path):
     starts = tmp_path / "starts"
     dying = f"open({str(starts)!r}, 'a').write('x'); import os; os._exit(1)"
     path = write(tmp_path / "a.ipynb", "number = 4", dying)
-    assert "died" in runner.run_papermill(path, tmp_path / "out.ipynb", {}).lower()
+    assert "died" in runner.run_papermill(path, tmp_path / "out.ipynb", {}, Limits()).lower()
     assert starts.read_text() == "x"
 
 

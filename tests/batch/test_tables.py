@@ -44,7 +44,7 @@ def test_a_run_without_a_report_has_its_error_in_one_line():
 
 
 def test_accuracies_of_several_networks_get_a_column_each(tiny, tmp_path, quick, monkeypatch):
-    def pretend(book, target, parameters):
+    def pretend(book, target, parameters, limits):
         scores = {"AlexNet": 0.9, "VGG16": 0.8} if parameters["number"] == 1 else {"AlexNet": 0.7}
         write_reported(book, target, {"val_accuracy": scores})
 

@@ -6,6 +6,7 @@ are reported, and the others still run. For many runs of one notebook see `sweep
 Source: papermill, https://papermill.readthedocs.io
 """
 
+import contextlib
 import math
 import time
 from pathlib import Path
@@ -16,8 +17,9 @@ import pandas
 from tqdm.auto import tqdm
 
 from tutorial_utils import lesson, plots
-from tutorial_utils._support import files
-from tutorial_utils.batch import results, runner
+from tutorial_utils._support import files, reports
+from tutorial_utils.batch import runner, storage
+from tutorial_utils.batch.limits import Limits
 from tutorial_utils.batch.sweeps import sweep as sweep  # lesson 13 takes it from here
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"  # in a clone
@@ -36,6 +38,7 @@ READABLE = """<style>
 }
 </style>
 """
+DEFAULT = Limits()
 KEPT_METADATA = ("tags", "cellView", "jupyter")  # of cells; the last two collapse one
 COLUMNS = ["lesson", "status", "seconds", "peak_gib", "images", "weights", "val_accuracy"]
 
@@ -65,33 +68,47 @@ def find_lessons(folder: Path | str = NOTEBOOKS, *, only: str = "") -> list[Path
     return [path for path in found if not only or path.name.startswith(tuple(starts))]
 
 
-def run_notebook(notebook: Path, out: Path, parameters: dict[str, Any] | None = None) -> dict:
+def run_notebook(
+    notebook: Path,
+    out: Path,
+    parameters: dict[str, Any] | None = None,
+    *,
+    limits: Limits = DEFAULT,
+) -> dict:
     """Run one notebook by papermill and return one row of results.
 
     Args:
         notebook: the notebook's path.
-        out: the path of the executed notebook, which is written even if a cell fails.
+        out: the path of the executed notebook, which is written even if a cell fails. What an
+            earlier run left there is deleted, and its HTML page.
         parameters: values for the cell tagged `parameters`.
+        limits: of time and of output.
 
     Returns:
         A dict with `COLUMNS`; `error`, "" if `status` is "ok"; and `result`, the dict that the
-        lesson reported, {} if it did not come to that.
+        lesson reported, {} if `status` is "error".
     """
-    out.parent.mkdir(parents=True, exist_ok=True)
-    start = time.perf_counter()
-    error = runner.run_papermill(notebook, out, parameters or {})
-    seconds = time.perf_counter() - start
-    result = read_result(out) if out.exists() else {}
+    start, result = time.perf_counter(), {}
+    try:
+        for old in (out, out.with_suffix(".html")):
+            with files.naming(old):
+                old.parent.mkdir(parents=True, exist_ok=True)
+                old.unlink(missing_ok=True)
+        storage.read_source(str(notebook))
+        error = runner.run_papermill(notebook, out, parameters or {}, limits) or ""
+        result = {} if error else read_result(out)
+    except (OSError, ValueError) as problem:
+        error = str(problem)
     peak = result.get("peak_bytes")
     return {
         "lesson": notebook.stem,
         "status": "error" if error else "ok",
-        "seconds": round(seconds, 1),
+        "seconds": round(time.perf_counter() - start, 1),
         "peak_gib": round(peak / 2**30, 2) if peak else float("nan"),
         "images": result.get("images", ""),
         "weights": result.get("weights", ""),
         "val_accuracy": _accuracy_text(result.get("val_accuracy")),
-        "error": error or "",
+        "error": error,
         "result": result,
     }
 
@@ -102,56 +119,72 @@ def run_lessons(
     folder: Path | str = NOTEBOOKS,
     only: str = "",
     parameters: dict[str, Any] | None = None,
+    limits: Limits = DEFAULT,
 ) -> pandas.DataFrame:
     """Run all lessons in order; write notebooks, HTML pages, a table and the curves.
+
+    The table is written after every lesson. What is written replaces the files of an earlier run.
 
     Args:
         out: gets `lessons/NN_name.ipynb` and `.html`, `results.csv` and `curves.png`.
         folder: the folder of the notebooks.
         only: run the lessons whose names start so ("06", or "02,07").
         parameters: passed to every lesson that declares them.
+        limits: of time and of output, for each lesson.
 
     Returns:
         One row for each lesson, columns `COLUMNS` and `error`.
+
+    Raises:
+        OSError: if `out` cannot be written; of the table, after the last lesson.
+        RuntimeError: if Python's assertions are off.
     """
-    out, rows = files.as_path(out), []
-    bar = tqdm(find_lessons(folder, only=only), unit="lesson", desc="lessons")
+    lesson.check_assertions()
+    found, out, rows = find_lessons(folder, only=only), files.as_path(out), []
+    with files.naming(out):
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "curves.png").unlink(missing_ok=True)
+    _write_table(rows, out)
+    bar = tqdm(found, unit="lesson", desc="lessons")
     for notebook in bar:
         bar.set_postfix_str(notebook.stem)
         executed = out / "lessons" / notebook.name
-        row = run_notebook(notebook, executed, _declared(notebook, parameters or {}))
-        if executed.exists():
-            to_html(executed)
-        rows.append(row)
-        tqdm.write(describe(row))
-    table = pandas.DataFrame(rows).drop(columns="result")
-    table.to_csv(out / "results.csv", index=False)
-    curves = {
-        f"{name}, lesson {row['lesson'][:2]}": pandas.DataFrame(epochs)
-        for row in rows
-        for name, epochs in row["result"].get("curves", {}).items()
-    }
-    if curves:
-        plots.save(plots.curves(curves, title="The curves of this run"), out / "curves.png")
+        given = _declared(notebook, parameters or {})
+        rows.append(run_notebook(notebook, executed, given, limits=limits))
+        if executed.is_file():
+            _add_page(rows[-1], executed)
+        with contextlib.suppress(OSError):  # it is raised after the last lesson
+            _write_table(rows, out)
+        tqdm.write(describe(rows[-1]))
+    table = _write_table(rows, out)
+    _draw_curves(rows, out / "curves.png")
     return table
 
 
-def run_in_place(folder: Path | str = NOTEBOOKS, *, only: str = "") -> None:
-    """Run the lessons of `find_lessons`; store their outputs, cleaned, in the notebooks."""
-    from nbclient import NotebookClient
+def run_in_place(
+    folder: Path | str = NOTEBOOKS, *, only: str = "", limits: Limits = DEFAULT
+) -> dict[str, str]:
+    """Run the lessons of `find_lessons`; store their outputs, cleaned, in the notebooks.
 
+    Returns:
+        The error of each lesson that failed, by its name. Its notebook stays as it was.
+
+    Raises:
+        RuntimeError: if Python's assertions are off.
+    """
+    lesson.check_assertions()
+    errors = {}
     for notebook in tqdm(find_lessons(folder, only=only), unit="lesson"):
-        book = nbformat.read(notebook, as_version=4)
-        NotebookClient(
-            book,
-            timeout=1200,
-            kernel_name="python3",
-            record_timing=False,
-            store_widget_state=False,
-            coalesce_streams=True,
-            resources={"metadata": {"path": str(notebook.parent)}},
-        ).execute()
-        nbformat.write(clean(book), notebook)
+        try:
+            book = storage.read_source(str(notebook))
+            error = runner.run_in_place(book, notebook.parent, limits)
+            if not error:
+                storage.write(str(notebook), nbformat.writes(clean(book)) + "\n")
+        except (OSError, ValueError) as problem:
+            error = str(problem)
+        if error:
+            errors[notebook.stem] = error
+    return errors
 
 
 def clean(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -179,16 +212,20 @@ def clean(book: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def read_result(executed: Path | str) -> dict:
     """Return what an executed notebook reported by `lesson.report`, {} if nothing."""
-    return results.read_report(nbformat.read(executed, as_version=4))
+    return reports.read(nbformat.read(executed, as_version=4))
 
 
 def to_html(executed: Path) -> Path:
-    """Write an executed notebook as an HTML page beside it and return the page's path."""
+    """Write an executed notebook as an HTML page beside it and return the page's path.
+
+    Raises:
+        OSError: if the page cannot be written; what is there stays.
+    """
     from nbconvert import HTMLExporter
 
     page, _ = HTMLExporter().from_filename(str(executed))
     target = executed.with_suffix(".html")
-    target.write_text(page.replace("</head>", READABLE + "</head>", 1), encoding="utf-8")
+    files.write_bytes(target, page.replace("</head>", READABLE + "</head>", 1).encode())
     return target
 
 
@@ -210,11 +247,42 @@ def _accuracy_text(value: float | dict | None) -> str:
     return f"{value:.3f}"
 
 
+def _write_table(rows: list[dict], out: Path) -> pandas.DataFrame:
+    """Write `results.csv` and return it as a table."""
+    table = pandas.DataFrame(rows, columns=[*COLUMNS, "error"])
+    files.write_bytes(out / "results.csv", table.to_csv(index=False).encode())
+    return table
+
+
+def _add_page(row: dict, executed: Path) -> None:
+    """Write a lesson's HTML page; one that cannot be written is an error of the row."""
+    try:
+        to_html(executed)
+    except Exception as error:  # a full disk; an output that nbconvert cannot show
+        page = f"no HTML page: {error}"
+        row |= {"status": "error", "error": f"{row['error']}; {page}" if row["error"] else page}
+
+
+def _draw_curves(rows: list[dict], target: Path) -> None:
+    curves = {
+        f"{name}, lesson {row['lesson'][:2]}": pandas.DataFrame(epochs)
+        for row in rows
+        for name, epochs in row["result"].get("curves", {}).items()
+    }
+    if curves:
+        plots.save(plots.curves(curves, title="The curves of this run"), target)
+
+
 def _declared(notebook: Path, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return those of the parameters that a notebook declares."""
+    """Return those of the parameters that a notebook declares; {} for one that is damaged."""
     import papermill
 
-    if not parameters:
+    try:
+        storage.read_source(str(notebook))
+    except (OSError, ValueError):  # running it reports this
         return {}
-    known = papermill.inspect_notebook(str(notebook))
+    try:
+        known = papermill.inspect_notebook(str(notebook)) if parameters else {}
+    except ValueError:  # it names no language; running it with parameters reports this
+        return parameters
     return {name: value for name, value in parameters.items() if name in known}

@@ -4,18 +4,18 @@ The tables are made from the records in the executed notebooks, see `runner`. So
 stopped continues with the runs that are missing.
 """
 
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import CancelledError, Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nbformat
 import pandas
 
-from tutorial_utils import lesson
-from tutorial_utils._support import files
+from tutorial_utils._support import files, reports
 from tutorial_utils.batch import runner, storage, tables
+from tutorial_utils.batch.limits import Limits
 
 
 class Run(NamedTuple):
@@ -37,52 +37,82 @@ class Results:
         out: the folder, or its address.
         origin: the notebook's name (`of`) and the SHA-256 of its code (`code`). Runs of that
             notebook with other code are stale.
+        limits: of time and of output, for each run.
     """
 
-    def __init__(self, out: Path | str, origin: dict[str, str]) -> None:
+    def __init__(self, out: Path | str, origin: dict[str, str], limits: Limits) -> None:
         self.out = str(out) if storage.is_address(out) else str(files.as_path(out))
         self.origin = origin
+        self._limits = limits
         self._finished: dict[str, tables.FinishedRun] = {}  # by key
         self._files: dict[str, str] = {}  # by key
+        self._skipped: set[str] = set()  # names of files that are no run's notebook
         if not storage.is_address(out):
-            Path(self.out, "runs").mkdir(parents=True, exist_ok=True)
+            with files.naming(Path(self.out, "runs")):
+                Path(self.out, "runs").mkdir(parents=True, exist_ok=True)
         self.read_new()
 
     def read_new(self) -> None:
-        """Read the runs that are not known yet, such as those of another sweep beside this one."""
+        """Read the runs that are not known yet, such as those of another sweep beside this one.
+
+        A file that is no run's notebook is named once, and left as it is. A notebook without a
+        record is a run that has not finished.
+        """
         known = {run.file for run in self._finished.values()}
         for name in storage.file_names(f"{self.out}/runs"):
             if name.endswith(".ipynb") and f"runs/{name}" not in known:
-                self._read(f"runs/{name}")
+                try:
+                    self._read(f"runs/{name}")
+                except (OSError, ValueError) as error:
+                    if name not in self._skipped:
+                        print(f"skipped: {error}", file=sys.stderr)
+                    self._skipped.add(name)
 
     def status(self, run: Run) -> str | None:
         """Return "ok", "error", or None if the run is not finished."""
         found = self._finished.get(run.key)
         return found.record["status"] if found else None
 
-    def start(self, run: Run, source: str) -> tuple[str, str, dict]:
+    def start(self, run: Run, source: str) -> tuple[str, str, dict, Limits]:
         """Forget a run's old record, and return the arguments of `runner.execute_run` for it."""
         self._finished.pop(run.key, None)
         order = list(run.parameters)  # a notebook's metadata are sorted by name
         record = self.origin | {"key": run.key, "parameters": run.parameters, "order": order}
-        return source, f"{self.out}/{self._files.setdefault(run.key, run.file)}", record
+        target = f"{self.out}/{self._files.setdefault(run.key, run.file)}"
+        return source, target, record, self._limits
 
     def add(self, run: Run, future: Future, source: str) -> None:
         """Add a run that has ended; one that left no record gets a record of its failure."""
-        _, target, record = self.start(run, source)
-        file = self._files[run.key]
-        lost = CancelledError("the executor gave up the run; repeat the sweep to try it again")
-        failure = lost if future.cancelled() else future.exception()
-        if failure is None and not self._read(file):
-            failure = FileNotFoundError(
-                f"the run has ended, but its notebook is not in {self.out} as seen from here: "
-                "other machines need a folder that all share, or an address such as s3://"
-            )
+        _, target, record, _ = self.start(run, source)
+        try:
+            failure = self._failure(run, future)
+        except (OSError, ValueError) as error:  # its notebook was damaged since
+            failure = error
         if failure is not None:
+            if isinstance(failure, OSError):
+                failure = files.named(failure, Path(target))
             record |= {"status": "error", "error": f"{type(failure).__name__}: {failure}"}
             record |= {"started": time.time(), "wall_s": None}
-            runner.write_record(source, target, record)
-            self._finished[run.key] = tables.FinishedRun(file, record, {})
+            self._finished[run.key] = tables.FinishedRun(self._files[run.key], record, {})
+            try:
+                runner.write_record(source, target, record)
+            except OSError:  # the tables have the error; a notebook without a record would be cut
+                storage.delete(target)
+
+    def _failure(self, run: Run, future: Future) -> BaseException | None:
+        """Return why a run that has ended left no record; read its record if it left one."""
+        if future.cancelled():
+            return CancelledError("the executor gave up the run; repeat the sweep to try it again")
+        if future.exception():
+            return future.exception()
+        file = self._files[run.key]
+        there = Path(file).name in storage.file_names(f"{self.out}/runs")
+        if there and self._read(file):
+            return None
+        return FileNotFoundError(
+            f"the run has ended, but its notebook is not in {self.out} as seen from here: "
+            "other machines need a folder that all share, or an address such as s3://"
+        )
 
     def describe(self, run: Run) -> str:
         """Return one line of text about a finished run."""
@@ -114,22 +144,23 @@ class Results:
         return record["of"] == self.origin["of"] and record["code"] != self.origin["code"]
 
     def _read(self, file: str) -> bool:
-        """Read one notebook, and return whether it has a record."""
-        book = storage.read_notebook(f"{self.out}/{file}")
+        """Read one notebook, and return whether it has a record.
+
+        Raises:
+            OSError: if it cannot be read.
+            ValueError: if it is no notebook, or its record is no record of a sweep.
+        """
+        path = f"{self.out}/{file}"
+        book = storage.read_source(path)
         record = runner.read_record(book)
-        known = self._finished.get(record.get("key", ""))
-        if record and not (known and known.record["status"] == "ok"):
-            self._finished[record["key"]] = tables.FinishedRun(file, record, read_report(book))
+        if not record:
+            return False
+        report = reports.read(book) if record.get("status") == "ok" else {}
+        run = tables.FinishedRun(file, record, report)
+        if problem := tables.problem(run):
+            raise ValueError(f"{path} holds no run of a sweep: {problem}")
+        known = self._finished.get(record["key"])
+        if not (known and known.record["status"] == "ok"):
+            self._finished[record["key"]] = run
             self._files[record["key"]] = file
-        return bool(record)
-
-
-def read_report(book: nbformat.NotebookNode) -> dict:
-    """Return what an executed notebook reported by `lesson.report`, {} if nothing."""
-    found = [
-        output["data"][lesson.MIME]
-        for cell in book.cells
-        for output in cell.get("outputs", [])
-        if lesson.MIME in output.get("data", {})
-    ]
-    return dict(found[-1]) if found else {}
+        return True

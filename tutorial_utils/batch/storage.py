@@ -6,8 +6,11 @@ imports this module: nothing here loads torch.
 Source: papermill, https://papermill.readthedocs.io
 """
 
+import contextlib
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import nbformat
 
@@ -31,15 +34,81 @@ def file_names(folder: str) -> list[str]:
 
 def read_notebook(target: str) -> nbformat.NotebookNode | None:
     """Return the notebook at `target`; None if there is none, or it was not written to its end."""
-    from papermill.iorw import papermill_io
-
     folder, _, name = target.rpartition("/")
     if name not in file_names(folder):
         return None
     try:
-        return nbformat.reads(papermill_io.read(target), as_version=4)
-    except ValueError:
+        return read_source(target)
+    except (OSError, ValueError):
         return None
+
+
+def read_source(target: str) -> nbformat.NotebookNode:
+    """Return the notebook at a path or an address.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it is no notebook.
+        OSError: if it cannot be read.
+    """
+    from papermill.iorw import papermill_io
+
+    if not is_address(target):
+        _check_file(Path(target))
+    try:
+        text = papermill_io.read(target)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{target} is no notebook: it is not text") from error
+    except OSError as error:
+        raise files.named(error, Path()) from error
+    try:
+        problem = _problem(json.loads(text))
+    except (ValueError, RecursionError):
+        problem = "it is not JSON, or not all of it" if text.strip() else "it is empty"
+    if problem:
+        raise ValueError(f"{target} is no notebook: {problem}")
+    try:
+        return nbformat.reads(text, as_version=4)
+    except Exception as error:  # of an old format, damaged
+        raise ValueError(f"{target} is no notebook: {error}") from error
+
+
+def _check_file(path: Path) -> None:
+    """Raise an OSError unless a path is that of a regular file: a pipe would be waited for."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, not a notebook")
+    if not path.exists():
+        raise FileNotFoundError(f"there is no notebook {path}")
+    if not path.is_file():
+        raise OSError(f"{path} is no regular file, so it is not read")
+
+
+def _problem(content: Any) -> str:
+    """Return what a notebook's JSON lacks, "" if nothing that its execution needs."""
+    if not isinstance(content, dict):
+        return f"it holds a JSON {type(content).__name__}"
+    if not isinstance(content.get("nbformat"), int) or content["nbformat"] < 3:
+        return "it names no version of the format (nbformat)"
+    if content["nbformat"] == 3:
+        return ""
+    cells = content.get("cells")
+    if not isinstance(content.get("metadata"), dict) or not isinstance(cells, list):
+        return "it has no metadata or no cells"
+    for number, cell in enumerate(cells, start=1):
+        whole = isinstance(cell, dict) and isinstance(cell.get("metadata"), dict)
+        if not whole or not isinstance(cell.get("source"), str | list):
+            return f"its cell {number} is damaged"
+    kernel = content["metadata"].get("kernelspec")
+    if not isinstance(kernel, dict) or not isinstance(kernel.get("name"), str):
+        return "it names no kernel; open it in JupyterLab, choose a kernel and save it"
+    return ""
+
+
+def delete(target: str) -> None:
+    """Delete a file, if it is there and in a folder; a store has whole files only."""
+    if not is_address(target):
+        with contextlib.suppress(OSError):
+            Path(target).unlink()
 
 
 def write(target: str, content: str | bytes) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import itertools
 import json
+import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -22,12 +23,15 @@ import pandas
 from tqdm.auto import tqdm
 
 import tutorial_utils
-from tutorial_utils import training
+from tutorial_utils import lesson, training
 from tutorial_utils._support import files
 from tutorial_utils._support.arguments import check_whole
 from tutorial_utils.batch import runner, storage, workers
+from tutorial_utils.batch.limits import Limits
 from tutorial_utils.batch.results import Results, Run
 
+MOST_RUNS = 100_000
+DEFAULT = Limits()
 PACKAGE = Path(tutorial_utils.__file__).resolve().parent  # all its code is part of a run's key
 
 
@@ -38,6 +42,7 @@ def sweep(
     *,
     executor: Executor | None = None,
     jobs: int = 1,
+    limits: Limits = DEFAULT,
     quiet: bool = False,
 ) -> pandas.DataFrame:
     """Run a notebook with every combination of `grid`, and return the results as a table.
@@ -62,6 +67,7 @@ def sweep(
             it is not shut down. The default is processes on this machine. Other machines must
             see `out`.
         jobs: number of processes, if there is no `executor`.
+        limits: of time and of output, for each run; see `Limits`.
         quiet: print nothing and show no progress bar.
 
     Returns:
@@ -72,10 +78,13 @@ def sweep(
     Raises:
         ValueError: for an unknown parameter, a value that JSON cannot hold, an empty list.
         FileNotFoundError: if there is no such notebook.
+        OSError: if the tables cannot be written, after the last run.
+        RuntimeError: if Python's assertions are off.
     """
+    lesson.check_assertions()
     source, runs, origin = _plan(notebook, grid)
     check_whole("jobs", jobs, 1)
-    results = Results(out, origin)
+    results = Results(out, origin, limits)
     todo = [run for run in runs if results.status(run) != "ok"]
     show = (lambda text: None) if quiet else tqdm.write
     show(f"{len(runs)} runs: {len(runs) - len(todo)} finished before, {len(todo)} to do")
@@ -109,7 +118,8 @@ def _run_all(
                 futures[executor.submit(runner.execute_run, *results.start(run, source))] = run
             for future in as_completed(futures):
                 results.add(futures[future], future, source)
-                results.write_tables(list(futures.values()))
+                with contextlib.suppress(OSError):  # it is raised after the last run
+                    results.write_tables(list(futures.values()))
                 show(results.describe(futures[future]))
                 bar.update()
     finally:
@@ -121,14 +131,14 @@ def _plan(
     notebook: Path | str, grid: Mapping[str, Iterable]
 ) -> tuple[str, list[Run], dict[str, str]]:
     """Return the notebook as JSON, the runs, and the origin of their results, see `Results`."""
-    from papermill.iorw import papermill_io
-
     path = str(notebook) if storage.is_address(notebook) else str(files.as_path(notebook))
+    book = storage.read_source(path)
     _check_parameters(path, grid)
     values = {name: _values(name, given) for name, given in grid.items()}
-    book = nbformat.reads(papermill_io.read(path), as_version=4)
     cells = [cell.source for cell in book.cells if cell.cell_type == "code"]
     code = _sha256([cells, _package_code(), version("torch")])
+    if math.prod(map(len, values.values())) > MOST_RUNS:
+        raise ValueError(f"the grid has more than {MOST_RUNS} combinations: vary less at a time")
     varied = [name for name, given in values.items() if len(given) > 1] or list(values)
     runs = []
     for combination in itertools.product(*values.values()):
@@ -142,8 +152,6 @@ def _plan(
 def _check_parameters(notebook: str, grid: Mapping[str, Iterable]) -> None:
     import papermill
 
-    if not storage.is_address(notebook) and not Path(notebook).is_file():
-        raise FileNotFoundError(f"there is no notebook {notebook}")
     known = papermill.inspect_notebook(notebook)
     unknown = [name for name in grid if name not in known]
     if unknown:

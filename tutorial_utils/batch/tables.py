@@ -10,6 +10,9 @@ OUTCOME_COLUMNS = ["status", "val_accuracy", "seconds", "overhead_s", "peak_gib"
 ORIGIN_COLUMNS = ["images", "weights", "versions"]
 LAST_COLUMNS = ["error", "notebook", "key"]
 FIXED_COLUMNS = {*OUTCOME_COLUMNS, *ORIGIN_COLUMNS, *LAST_COLUMNS}
+RECORD = dict.fromkeys(("key", "of", "code", "status", "error"), str)
+RECORD |= {"started": (int, float), "wall_s": (int, float, type(None))}
+RECORD |= {"parameters": dict, "order": list}
 SCALARS = (str, int, float, bool)
 NAN = float("nan")
 
@@ -33,6 +36,21 @@ def frame(runs: Sequence[FinishedRun]) -> pandas.DataFrame:
     other = [name for values in rows for name in values if name not in LAST_COLUMNS]
     order = dict.fromkeys([*given, *OUTCOME_COLUMNS, *ORIGIN_COLUMNS, *other, *LAST_COLUMNS])
     return pandas.DataFrame({n: _column([values.get(n) for values in rows]) for n in order})
+
+
+def problem(run: FinishedRun) -> str:
+    """Return why a run's record and report make no row of a table, "" if they do."""
+    record = run.record
+    missing = [name for name, kinds in RECORD.items() if not isinstance(record.get(name), kinds)]
+    if missing:
+        return f"its record has no {missing[0]}, or another kind of value there"
+    if record["status"] not in ("ok", "error"):
+        return f"its status is {record['status']!r}"
+    try:
+        row(run)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        return f"its values make no row of a table ({type(error).__name__}: {error})"
+    return ""
 
 
 def row(run: FinishedRun) -> dict[str, Any]:
@@ -80,9 +98,14 @@ def _first_number(*values: float | None) -> float:
 
 def _column(values: list) -> Any:
     """Return values as one Parquet column can hold them: of one type, whole numbers whole."""
-    types = {type(value) for value in values if value is not None}
+    types = {type(value) if _fits(value) else None for value in values if value is not None}
     if types - set(SCALARS) or (len(types) > 1 and types != {int, float}):
         return [v if v is None or isinstance(v, str) else json.dumps(v) for v in values]
     if None in values and types in ({int}, {bool}):
         return pandas.array(values)
     return values
+
+
+def _fits(value: Any) -> bool:
+    """Return whether a value is no whole number of more than 64 bits."""
+    return not isinstance(value, int) or -(2**63) <= value < 2**63

@@ -4,12 +4,16 @@ A `ProcessPoolExecutor` that loses one process fails all its calls, and does not
 was the cause. Here every process is a pool of its own: when it dies, its one call is tried once
 more, and the other calls are not touched.
 
-Source: concurrent.futures, https://docs.python.org/3/library/concurrent.futures.html
+Sources:
+    concurrent.futures, https://docs.python.org/3/library/concurrent.futures.html
+    PR_SET_PDEATHSIG, https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html
 """
 
 import contextlib
+import ctypes
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -18,6 +22,8 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import psutil
+
+PR_SET_PDEATHSIG = 1  # Linux kills the process when the thread that started it ends
 
 
 class Processes(futures.Executor):
@@ -93,6 +99,8 @@ def _prepare_process(omp_threads: int) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(omp_threads))
     if hasattr(os, "setsid"):
         os.setsid()  # Ctrl-C reaches the parent only, which then kills its processes
+    if sys.platform == "linux":  # the thread below waits where a long call holds Python's lock
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 

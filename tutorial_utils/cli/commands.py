@@ -10,6 +10,7 @@ import platform
 import sys
 
 from tutorial_utils import __version__
+from tutorial_utils.batch.limits import Limits
 
 
 def doctor(options: argparse.Namespace) -> int:
@@ -116,17 +117,22 @@ def use_kit(options: argparse.Namespace) -> None:
 def lessons(options: argparse.Namespace) -> int:
     """Run the lessons, in place or into a folder."""
     from tutorial_utils.batch import lessons
-    from tutorial_utils.cli.values import read_value, split_pair
+    from tutorial_utils.cli.values import read_quoted, split_pair
 
+    limits = Limits(notebook_s=options.notebook_s, cell_s=options.cell_s)
     folder = options.folder or lessons.NOTEBOOKS
     if options.in_place and options.parameters:
         raise ValueError("--in-place takes no -p: outputs in place are those of the defaults")
     if options.in_place:
-        lessons.run_in_place(folder, only=options.only)
-        return 0
+        errors = lessons.run_in_place(folder, only=options.only, limits=limits)
+        for name, error in errors.items():
+            print(f"failed: {name}, its notebook stays as it was: {error}", file=sys.stderr)
+        return 1 if errors else 0
     pairs = map(split_pair, options.parameters)
-    given = {name: read_value(value) for name, value in pairs}
-    table = lessons.run_lessons(options.out, folder=folder, only=options.only, parameters=given)
+    given = {name: read_quoted(value) for name, value in pairs}
+    table = lessons.run_lessons(
+        options.out, folder=folder, only=options.only, parameters=given, limits=limits
+    )
     print("\n".join(["", *(lessons.describe(row) for row in table.to_dict("records"))]))
     print(f"\npages: {options.out}/lessons, table: {options.out}/results.csv")
     failed = table[table.status == "error"]
@@ -148,7 +154,12 @@ def sweep(options: argparse.Namespace) -> int:
     with _cluster(options.cluster) if options.cluster else contextlib.nullcontext() as client:
         executor = client.get_executor(retries=2) if client else None
         table = sweeps.sweep(
-            options.notebook, grid, options.out, executor=executor, jobs=options.jobs
+            options.notebook,
+            grid,
+            options.out,
+            executor=executor,
+            jobs=options.jobs,
+            limits=Limits(notebook_s=options.notebook_s, cell_s=options.cell_s),
         )
     failed = table[table.status == "error"]
     print(f"{len(table) - len(failed)} ok, {len(failed)} failed; table: {options.out}/results.csv")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tutorial_utils import __version__
+from tutorial_utils.batch.limits import Limits
 from tutorial_utils.cli import commands, teaching
 from tutorial_utils.cli.predict import predict
 
@@ -71,13 +72,16 @@ def _define_lessons(add: AddParser) -> None:
     _add_parameters(
         lessons, "NAME=VALUE", "a parameter for every lesson that has it, such as -p epochs=2"
     )
+    _add_limits(lessons, "a lesson")
     lessons.set_defaults(run=commands.lessons)
 
 
 def _define_sweep(add: AddParser) -> None:
     sweep = add("sweep", help="run one notebook with every combination of values")
-    sweep.add_argument("notebook", help="such as notebooks/06_training.ipynb")
-    sweep.add_argument("--out", required=True, help="a folder, or an address such as s3://...")
+    sweep.add_argument("notebook", type=_given, help="such as notebooks/06_training.ipynb")
+    sweep.add_argument(
+        "--out", type=_given, required=True, help="a folder, or an address such as s3://..."
+    )
     sweep.add_argument("--jobs", type=_count, default=1, help="runs at a time, 2 GB each (1)")
     sweep.add_argument("--cluster", metavar="ADDRESS", help="a dask scheduler, instead of --jobs")
     _add_parameters(
@@ -86,6 +90,7 @@ def _define_sweep(add: AddParser) -> None:
         "values with commas between, -p lr=1e-4,1e-3, or a range of whole numbers, -p seed=0..4; "
         "put a value with a comma in double quotes, within the shell's: -p 'name=\"a,b\",c'",
     )
+    _add_limits(sweep, "a run")
     sweep.set_defaults(run=commands.sweep)
 
 
@@ -110,6 +115,24 @@ def _add_parameters(parser: argparse.ArgumentParser, metavar: str, text: str) ->
     )
 
 
+def _add_limits(parser: argparse.ArgumentParser, what: str) -> None:
+    default = Limits()
+    for option, name, of, seconds in (
+        ("--timeout", "notebook_s", what, default.notebook_s),
+        ("--cell-timeout", "cell_s", "one cell", default.cell_s),
+    ):
+        text = f"seconds for {of}, after which its kernel is killed ({seconds:.0f})"
+        parser.add_argument(
+            option, dest=name, type=float, default=seconds, metavar="SECONDS", help=text
+        )
+
+
+def _given(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
 def _path(text: str) -> Path:
     if not text:
         raise argparse.ArgumentTypeError("an empty path was given: write . for this folder")
@@ -117,6 +140,7 @@ def _path(text: str) -> Path:
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1, not {text!r}")
+    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
+        limit = "must be a whole number from 1 to 999999999"
+        raise argparse.ArgumentTypeError(f"{limit}, not {text[:40]!r}")
     return int(text)

@@ -14,9 +14,6 @@ Show = Callable[[str, list[tuple[str, float]]], None]
 
 def predict(options: argparse.Namespace) -> int:
     """Print the classes of each image, by a model that lesson 12 saved."""
-    for stream in (sys.stdout, sys.stderr):  # a name may have letters that the terminal lacks
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
     from tutorial_utils.own_images import classifier, prediction
 
     model = classifier.load(options.model)

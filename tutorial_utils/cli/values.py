@@ -6,6 +6,7 @@ from typing import Any
 
 NAMED = {"True": True, "False": False, "None": None}
 VALUE = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",]+))\s*(,|$)')
+MOST_VALUES = 100_000
 RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
 
 
@@ -18,6 +19,8 @@ def split_pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise ValueError(f"-p takes NAME=VALUE, not {text!r}; for example -p epochs=2")
+    if any("\ud800" <= letter <= "\udfff" for letter in value):  # bytes that are no text
+        raise ValueError(f"-p {name}: {value!r} is no text in UTF-8, so no notebook can hold it")
     return name, value
 
 
@@ -34,6 +37,13 @@ def read_value(text: str) -> bool | int | float | str | None:
         with contextlib.suppress(ValueError):
             return number(text)
     return text
+
+
+def read_quoted(text: str) -> bool | int | float | str | None:
+    """Return a value by `read_value`; one in double quotes is text, such as `"2024"`."""
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        return text[1:-1].replace('""', '"')
+    return read_value(text)
 
 
 def read_values(text: str) -> list[Any]:
@@ -67,4 +77,6 @@ def _plain_values(text: str) -> list[Any]:
     first, last = int(limits[1]), int(limits[2])
     if last < first:
         raise ValueError(f"the range {first}..{last} goes down; write {last}..{first}")
+    if last - first >= MOST_VALUES:
+        raise ValueError(f"the range {first}..{last} has more than {MOST_VALUES} values")
     return list(range(first, last + 1))
