@@ -59,7 +59,9 @@ def page(path: Path) -> Path:
 
 
 def table_of(out: Path) -> pandas.DataFrame:
-    return pandas.read_csv(out / "results.csv", dtype=str, keep_default_na=False).set_index("lesson")
+    return pandas.read_csv(out / "results.csv", dtype=str, keep_default_na=False).set_index(
+        "lesson"
+    )
 
 
 # Texts that a cell prints.

@@ -56,7 +56,8 @@ def read_source(target: str) -> nbformat.NotebookNode:
     if not is_address(target):
         _check_file(Path(target))
     try:
-        text = papermill_io.read(target)
+        address = is_address(target)
+        text = papermill_io.read(target) if address else Path(target).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{target} is no notebook: it is not text") from error
     except OSError as error:
