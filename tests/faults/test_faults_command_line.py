@@ -89,6 +89,9 @@ COMMANDS = {
     "kit --folder": ["kit", "new.zip", "--folder", "PLACE"],
     "use a kit": ["--kit", "PLACE", "lessons"],
     "predict": ["predict", "PLACE", "x.png"],
+    "mark": ["mark", "PLACE", "--out", "new.csv", "--folder", "COURSE"],
+    "mark --folder": ["mark", "COURSE", "--out", "new.csv", "--folder", "PLACE"],
+    "progress": ["progress", "--folder", "PLACE"],
 }
 # Places that a command takes: it makes what is not there.
 MADE = ["nothing", "folder", "other letters", "new line", "no letters", "no user"]

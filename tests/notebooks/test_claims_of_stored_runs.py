@@ -11,7 +11,8 @@ import nbformat
 import pytest
 
 from tutorial_utils import lesson
-from tutorial_utils.batch import lessons, results
+from tutorial_utils._support import reports
+from tutorial_utils.batch import lessons
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -203,17 +204,17 @@ def test_every_lesson_has_claims():
     ("stem", "claim"), [(stem, claim) for stem, claims in CLAIMS.items() for claim in claims]
 )
 def test_a_claim_holds_in_the_stored_run(stem, claim):
-    result = results.read_report(stored(stem))
+    result = reports.read(stored(stem))
     assert CLAIMS[stem][claim](result), {k: v for k, v in result.items() if k != "versions"}
 
 
 def test_stored_results_are_those_of_the_offline_world():
     for stem in CLAIMS:
         book = stored(stem)
-        reports = [
+        outputs = [
             o for c in book.cells for o in c.get("outputs", []) if lesson.MIME in o.get("data", {})
         ]
-        assert len(reports) == 1
-        result = reports[0]["data"][lesson.MIME]
+        assert len(outputs) == 1
+        result = outputs[0]["data"][lesson.MIME]
         assert result["lesson"] == stem and result["images"] == "synthetic images"
         assert result.get("weights", "demo") == "demo"

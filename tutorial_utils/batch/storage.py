@@ -61,7 +61,7 @@ def read_source(target: str) -> nbformat.NotebookNode:
     except UnicodeDecodeError as error:
         raise ValueError(f"{target} is no notebook: it is not text") from error
     except OSError as error:
-        raise files.named(error, Path()) from error
+        raise files.named(error, Path(target), verb="read") from error
     try:
         problem = _problem(json.loads(text))
     except (ValueError, RecursionError):

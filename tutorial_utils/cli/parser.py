@@ -8,6 +8,7 @@ from tutorial_utils import __version__
 from tutorial_utils.batch.limits import Limits
 from tutorial_utils.cli import commands, teaching
 from tutorial_utils.cli.predict import predict
+from tutorial_utils.cli.values import given_path, given_text
 
 AddParser = Callable[..., argparse.ArgumentParser]
 
@@ -19,7 +20,9 @@ def make_parser() -> argparse.ArgumentParser:
         description="The course on the command line; --help lists the commands.",
     )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("--kit", type=_path, metavar="ZIP", help="use a kit, offline: see `kit`")
+    parser.add_argument(
+        "--kit", type=given_path, metavar="ZIP", help="use a kit, offline: see `kit`"
+    )
     parser.set_defaults(run=None)
     subparsers = parser.add_subparsers(metavar="COMMAND")
     definitions = (_define_data, _define_kit, _define_lessons, _define_sweep, _define_predict)
@@ -36,7 +39,7 @@ def _define_data(add: AddParser) -> None:
     fetch.set_defaults(run=commands.fetch)
 
     draw = add("draw", help="draw synthetic ants and bees into a folder")
-    draw.add_argument("folder", type=_path, help="gets train/{ants,bees} and val/{ants,bees}")
+    draw.add_argument("folder", type=given_path, help="gets train/{ants,bees} and val/{ants,bees}")
     draw.add_argument("--seed", type=int, default=0, help="another seed draws other images")
     draw.set_defaults(run=commands.draw)
 
@@ -53,8 +56,10 @@ def _define_data(add: AddParser) -> None:
 
 def _define_kit(add: AddParser) -> None:
     kit = add("kit", help="pack what a class without a network needs")
-    kit.add_argument("out", type=_path, metavar="OUT.zip", help="use it by --kit OUT.zip COMMAND")
-    kit.add_argument("--folder", type=_path, help="the folder of the notebooks")
+    kit.add_argument(
+        "out", type=given_path, metavar="OUT.zip", help="use it by --kit OUT.zip COMMAND"
+    )
+    kit.add_argument("--folder", type=given_path, help="the folder of the notebooks")
     kit.add_argument("--no-solutions", action="store_true", help="leave out notebooks/solutions")
     kit.set_defaults(run=commands.kit)
 
@@ -62,9 +67,12 @@ def _define_kit(add: AddParser) -> None:
 def _define_lessons(add: AddParser) -> None:
     lessons = add("lessons", help="run all lessons and collect their results")
     lessons.add_argument(
-        "--out", type=_path, default=Path("build"), help="gets notebooks, pages and results (build)"
+        "--out",
+        type=given_path,
+        default=Path("build"),
+        help="gets notebooks, pages and results (build)",
     )
-    lessons.add_argument("--folder", type=_path, help="the folder of the notebooks")
+    lessons.add_argument("--folder", type=given_path, help="the folder of the notebooks")
     lessons.add_argument(
         "--in-place", action="store_true", help="store the outputs in the notebooks themselves"
     )
@@ -78,9 +86,9 @@ def _define_lessons(add: AddParser) -> None:
 
 def _define_sweep(add: AddParser) -> None:
     sweep = add("sweep", help="run one notebook with every combination of values")
-    sweep.add_argument("notebook", type=_given, help="such as notebooks/06_training.ipynb")
+    sweep.add_argument("notebook", type=given_text, help="such as notebooks/06_training.ipynb")
     sweep.add_argument(
-        "--out", type=_given, required=True, help="a folder, or an address such as s3://..."
+        "--out", type=given_text, required=True, help="a folder, or an address such as s3://..."
     )
     sweep.add_argument("--jobs", type=_count, default=1, help="runs at a time, 2 GB each (1)")
     sweep.add_argument("--cluster", metavar="ADDRESS", help="a dask scheduler, instead of --jobs")
@@ -96,9 +104,9 @@ def _define_sweep(add: AddParser) -> None:
 
 def _define_predict(add: AddParser) -> None:
     parser = add("predict", help="classify images by a model of lesson 12")
-    parser.add_argument("model", type=_path, help="a .safetensors file that lesson 12 saved")
+    parser.add_argument("model", type=given_path, help="a .safetensors file that lesson 12 saved")
     parser.add_argument(
-        "images", nargs="+", type=_path, metavar="IMAGE", help="files, or folders of images"
+        "images", nargs="+", type=given_path, metavar="IMAGE", help="files, or folders of images"
     )
     parser.add_argument(
         "--top", type=_count, default=1, metavar="K", help="print the K most probable classes"
@@ -125,18 +133,6 @@ def _add_limits(parser: argparse.ArgumentParser, what: str) -> None:
         parser.add_argument(
             option, dest=name, type=float, default=seconds, metavar="SECONDS", help=text
         )
-
-
-def _given(text: str) -> str:
-    if not text:
-        raise argparse.ArgumentTypeError("must not be empty")
-    return text
-
-
-def _path(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("an empty path was given: write . for this folder")
-    return Path(text)
 
 
 def _count(text: str) -> int:

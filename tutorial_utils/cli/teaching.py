@@ -3,10 +3,10 @@
 import argparse
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tutorial_utils._support import files
+from tutorial_utils.cli.values import given_path
 
 if TYPE_CHECKING:
     import pandas
@@ -23,13 +23,17 @@ It is no protection from code that means harm: docs/teaching.md has more.
 def define(add: Callable[..., argparse.ArgumentParser]) -> None:
     """Define the options of both commands."""
     mark_ = add("mark", help="mark submitted notebooks: this runs what they hold")
-    mark_.add_argument("folder", type=Path, help="the submissions, in subfolders or not")
-    mark_.add_argument("--out", type=Path, required=True, help="a new CSV file, such as marks.csv")
-    mark_.add_argument("--folder", dest="notebooks", type=Path, help="the folder of the lessons")
+    mark_.add_argument("folder", type=given_path, help="the submissions, in subfolders or not")
+    mark_.add_argument(
+        "--out", type=given_path, required=True, help="a new CSV file, such as marks.csv"
+    )
+    mark_.add_argument(
+        "--folder", dest="notebooks", type=given_path, help="the folder of the lessons"
+    )
     mark_.set_defaults(run=mark)
 
     progress_ = add("progress", help="print which of your answers are right")
-    progress_.add_argument("--folder", type=Path, help="the folder of your notebooks")
+    progress_.add_argument("--folder", type=given_path, help="the folder of your notebooks")
     progress_.set_defaults(run=progress)
     for parser in (mark_, progress_):
         parser.add_argument(

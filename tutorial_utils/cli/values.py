@@ -1,13 +1,27 @@
-"""Parameters on a command line: NAME=VALUE, and NAME=VALUES for a sweep."""
+"""Values on a command line: paths, NAME=VALUE, and NAME=VALUES for a sweep."""
 
+import argparse
 import contextlib
 import re
+from pathlib import Path
 from typing import Any
 
 NAMED = {"True": True, "False": False, "None": None}
 VALUE = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^",]+))\s*(,|$)')
 MOST_VALUES = 100_000
 RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
+
+
+def given_text(text: str) -> str:
+    """Return a text that is not empty, for argparse."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
+def given_path(text: str) -> Path:
+    """Return a path whose text is not empty, for argparse."""
+    return Path(given_text(text))
 
 
 def split_pair(text: str) -> tuple[str, str]:
