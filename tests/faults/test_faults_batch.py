@@ -247,10 +247,10 @@ def put(path: Path, kind: str) -> None:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
-PLACES = ["folder", "pipe", "link to nothing", "link to itself", "socket"]
+ODD_PATHS = ["folder", "pipe", "link to nothing", "link to itself", "socket"]
 
 
-@pytest.mark.parametrize("kind", [*PLACES, *FOREIGN])
+@pytest.mark.parametrize("kind", [*ODD_PATHS, *FOREIGN])
 def test_a_file_that_is_no_run_is_named_and_skipped(kind, tiny, tmp_path, quick, capsys):
     runs = tmp_path / "out" / "runs"
     runs.mkdir(parents=True)
@@ -298,7 +298,7 @@ def test_a_lesson_that_reports_no_number_as_its_accuracy_is_told(value):
 NO_KERNEL = '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}'
 FOREIGN["no kernel"] = NO_KERNEL
 SOURCES = [name for name in FOREIGN if not name.startswith(("record", "acc", "seconds", "bytes"))]
-SOURCES = [*PLACES, *(n for n in SOURCES if n not in ("another status", "unknown parameter"))]
+SOURCES = [*ODD_PATHS, *(n for n in SOURCES if n not in ("another status", "unknown parameter"))]
 SOURCES = [name for name in SOURCES if name not in ("order of lists", "versions as list")]
 
 

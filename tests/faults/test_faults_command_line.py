@@ -17,7 +17,7 @@ from tutorial_utils.cli import commands
 from tutorial_utils.cli.main import main
 
 # What a user may name where something else is needed; {} is a folder with all of it.
-PLACES = {
+PATHS = {
     "nothing": "{}/nothing",
     "file": "{}/file",
     "below a file": "{}/file/below",
@@ -37,9 +37,9 @@ PLACES = {
 
 
 @pytest.fixture
-def places(tmp_path, monkeypatch) -> Path:
+def paths(tmp_path, monkeypatch) -> Path:
     """Return a folder with one of each; the tests run in another one."""
-    made = tmp_path / "places"
+    made = tmp_path / "paths"
     (made / "folder").mkdir(parents=True)
     (made / "file").write_text("my notes")
     os.mkfifo(made / "pipe")
@@ -80,29 +80,29 @@ def code_of(words: list[str]) -> int:
 
 
 COMMANDS = {
-    "lessons --folder": ["lessons", "--folder", "PLACE"],
-    "lessons --out": ["lessons", "--folder", "COURSE", "--out", "PLACE"],
-    "lessons --in-place": ["lessons", "--in-place", "--folder", "PLACE"],
-    "sweep": ["sweep", "PLACE", "--out", "new"],
-    "sweep --out": ["sweep", "COURSE/00_a.ipynb", "-p", "number=1", "--out", "PLACE"],
-    "draw": ["draw", "PLACE"],
-    "kit --folder": ["kit", "new.zip", "--folder", "PLACE"],
-    "use a kit": ["--kit", "PLACE", "lessons"],
-    "predict": ["predict", "PLACE", "x.png"],
-    "mark": ["mark", "PLACE", "--out", "new.csv", "--folder", "COURSE"],
-    "mark --folder": ["mark", "COURSE", "--out", "new.csv", "--folder", "PLACE"],
-    "progress": ["progress", "--folder", "PLACE"],
+    "lessons --folder": ["lessons", "--folder", "PATH"],
+    "lessons --out": ["lessons", "--folder", "COURSE", "--out", "PATH"],
+    "lessons --in-place": ["lessons", "--in-place", "--folder", "PATH"],
+    "sweep": ["sweep", "PATH", "--out", "new"],
+    "sweep --out": ["sweep", "COURSE/00_a.ipynb", "-p", "number=1", "--out", "PATH"],
+    "draw": ["draw", "PATH"],
+    "kit --folder": ["kit", "new.zip", "--folder", "PATH"],
+    "use a kit": ["--kit", "PATH", "lessons"],
+    "predict": ["predict", "PATH", "x.png"],
+    "mark": ["mark", "PATH", "--out", "new.csv", "--folder", "COURSE"],
+    "mark --folder": ["mark", "COURSE", "--out", "new.csv", "--folder", "PATH"],
+    "progress": ["progress", "--folder", "PATH"],
 }
-# Places that a command takes: it makes what is not there.
+# Paths that a command takes: it makes what is not there.
 MADE = ["nothing", "folder", "other letters", "new line", "no letters", "no user"]
 TAKES = {"lessons --out": MADE, "sweep --out": MADE, "draw": MADE}
 
 
-@pytest.mark.parametrize("kind", PLACES)
+@pytest.mark.parametrize("kind", PATHS)
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_place_that_does_not_fit_is_named(command, kind, places, course, capsys):
-    place = PLACES[kind].format(places)
-    words = [w.replace("COURSE", str(course)).replace("PLACE", place) for w in COMMANDS[command]]
+def test_a_path_that_does_not_fit_is_named(command, kind, paths, course, capsys):
+    path = PATHS[kind].format(paths)
+    words = [w.replace("COURSE", str(course)).replace("PATH", path) for w in COMMANDS[command]]
     code = code_of(words)
     printed = capsys.readouterr()
     if kind in TAKES.get(command, []):
@@ -112,14 +112,14 @@ def test_a_place_that_does_not_fit_is_named(command, kind, places, course, capsy
     last = printed.err.strip().splitlines()[-1]
     assert "error: " in last or "error: " in printed.err
     assert "[Errno" not in printed.err and "Traceback" not in printed.err
-    name = place.encode(errors="backslashreplace").decode().split("\n")[0]
+    name = path.encode(errors="backslashreplace").decode().split("\n")[0]
     assert "must not be empty" in last if kind == "empty" else name in printed.err
 
 
-@pytest.mark.parametrize("kind", [kind for kind in PLACES if kind not in ("empty", "no user")])
-def test_a_cache_that_cannot_be_used_is_named(kind, places, capsys, monkeypatch):
-    place = PLACES[kind].format(places)
-    monkeypatch.setenv("ANTS_BEES_CACHE", place)
+@pytest.mark.parametrize("kind", [kind for kind in PATHS if kind not in ("empty", "no user")])
+def test_a_cache_that_cannot_be_used_is_named(kind, paths, capsys, monkeypatch):
+    path = PATHS[kind].format(paths)
+    monkeypatch.setenv("ANTS_BEES_CACHE", path)
     code = code_of(["cache"])
     printed = capsys.readouterr()
     assert code in (0, 1) and "[Errno" not in printed.err
@@ -196,14 +196,14 @@ def test_a_text_that_looks_like_a_number_is_given_in_quotes(value, course, tmp_p
 def test_letters_that_the_terminal_lacks_are_written_in_another_way(
     command, encoding, tmp_path, course, monkeypatch
 ):
-    place = tmp_path / "蟻"
-    place.mkdir()
-    monkeypatch.setenv("ANTS_BEES_CACHE", str(place))
-    (place / "features-蟻").mkdir()
+    path = tmp_path / "蟻"
+    path.mkdir()
+    monkeypatch.setenv("ANTS_BEES_CACHE", str(path))
+    (path / "features-蟻").mkdir()
     words = {
-        "lessons": ["lessons", "--folder", str(course), "--out", str(place), "-p", "name=蟻"],
-        "sweep": ["sweep", str(course / "00_a.ipynb"), "--out", str(place), "-p", "name=蟻,é"],
-        "draw": ["draw", str(place / "new")],
+        "lessons": ["lessons", "--folder", str(course), "--out", str(path), "-p", "name=蟻"],
+        "sweep": ["sweep", str(course / "00_a.ipynb"), "--out", str(path), "-p", "name=蟻,é"],
+        "draw": ["draw", str(path / "new")],
         "cache": ["cache"],
         "a wrong command": ["蟻"],
     }[command]

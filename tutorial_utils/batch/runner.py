@@ -117,7 +117,6 @@ def _execute(
 ) -> tuple[str | None, bool]:
     """Execute a notebook once; return its error or None, and whether its kernel had started."""
     import papermill  # slow to import, and needed only here
-    from jupyter_client.kernelspec import NoSuchKernel
 
     from tutorial_utils.batch import client
 
@@ -133,14 +132,14 @@ def _execute(
     except papermill.PapermillExecutionError as e:
         # cell_index counts the error note that papermill puts on top; readers count from 1.
         return f"cell {e.cell_index + 1}: {e.ename}: {e.evalue}", True
-    except NoSuchKernel as e:
-        cure = f"make it by python -m ipykernel install --user --name {e.name}"
-        return f"NoSuchKernel: there is no kernel named {e.name}; {cure}, or choose another", True
     except TimeoutError as e:
         return str(e), True
     except OSError as e:  # a full disk, a folder that is gone
         return f"{type(e).__name__}: {files.named(e, Path(target))}", True
-    except Exception as e:  # a dead kernel
+    except Exception as e:  # a dead kernel, or none
+        if type(e).__name__ == "NoSuchKernel":
+            cure = f"make it by python -m ipykernel install --user --name {e.name}"
+            return f"NoSuchKernel: there is no kernel named {e.name}; {cure}", True
         dead = isinstance(e, RuntimeError) and "died before replying" in str(e)
         return f"{type(e).__name__}: {e}", not dead
     return _unfinished(book), True
