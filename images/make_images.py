@@ -15,6 +15,7 @@ from PIL import Image
 from tutorial_utils import layers, models, plots, synthetic
 
 HERE = Path(__file__).parent
+SHOT = HERE.parent / "build" / "browser" / "07_mistakes.png"  # by make test-browser
 
 
 def main() -> None:
@@ -23,6 +24,15 @@ def main() -> None:
         plots.save(figure, HERE / name, dpi=90)
         image = Image.open(HERE / name)
         print(f"{name}: {image.width} x {image.height} pixels")
+    if SHOT.exists():
+        lesson_image(SHOT).save(HERE / "lesson.jpg", quality=90)
+    else:
+        print(f"lesson.jpg stays as it is: run make test-browser for {SHOT}")
+
+
+def lesson_image(shot: Path) -> Image.Image:
+    """Return the notebook in a screenshot of JupyterLab, without what is around it."""
+    return Image.open(shot).convert("RGB").crop((290, 90, 1240, 770))
 
 
 def figures() -> dict[str, Figure]:
