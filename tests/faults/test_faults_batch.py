@@ -232,6 +232,8 @@ FOREIGN |= {
 
 def put(path: Path, kind: str) -> None:
     """Put something that is no notebook at a path."""
+    if kind in ODD_PATHS[1:] and sys.platform == "win32":
+        pytest.skip("Windows has no such files")
     if kind == "folder":
         path.mkdir()
     elif kind == "pipe":

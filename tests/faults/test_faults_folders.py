@@ -313,7 +313,7 @@ def test_an_empty_path_on_the_command_line_is_wrong_usage(arguments, root, capsy
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2
-    assert "must not be empty" in capsys.readouterr().err
+    assert "an empty path was given: write . for this folder" in capsys.readouterr().err
     assert sorted(root.rglob("*")) == before
 
 

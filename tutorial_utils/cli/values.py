@@ -13,14 +13,14 @@ RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
 
 
 def given_text(text: str) -> str:
-    """Return a text that is not empty, for argparse."""
+    """Return a path or an address that is not empty, for argparse."""
     if not text:
-        raise argparse.ArgumentTypeError("must not be empty")
+        raise argparse.ArgumentTypeError("an empty path was given: write . for this folder")
     return text
 
 
 def given_path(text: str) -> Path:
-    """Return a path whose text is not empty, for argparse."""
+    """Return a path that is not empty, for argparse."""
     return Path(given_text(text))
 
 
