@@ -36,7 +36,7 @@ def with_size(content: bytes, width: int, height: int) -> bytes:
 
 
 def flipped(kind: str, share: float) -> bytes:
-    """Return an image file of which a part is replaced by noise."""
+    """Return an image file with noise in place of a part."""
     content = bytearray(encoded(NOISE, kind))
     start = int(len(content) * share)
     noise = np.random.default_rng(1).bytes(min(400, len(content) - start))

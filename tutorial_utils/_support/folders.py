@@ -113,7 +113,7 @@ def walk(
         hidden: list hidden files and those in `JUNK`, too.
         report: is called with each folder that was passed over, relative to `folder`, and the
             reason in a few words.
-        root: a folder above, of which other parts are read separately: links into it are passed
+        root: a folder above, whose other parts are read separately: links into it are passed
             over. The folder itself, if None.
         seen: the folders that were read, by device and number, for several calls.
 
