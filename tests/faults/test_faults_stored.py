@@ -7,6 +7,7 @@ import shutil
 import struct
 
 import numpy as np
+import pooch
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -296,6 +297,6 @@ def test_a_user_without_a_home_folder_gets_features_in_memory(extract, monkeypat
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.delenv("ANTS_BEES_CACHE")
-    monkeypatch.setattr(cache.pooch, "os_cache", fail)
+    monkeypatch.setattr(pooch, "os_cache", fail)
     assert len(extract().values) == 6
     assert "in memory only; this user has no home folder" in capsys.readouterr().out

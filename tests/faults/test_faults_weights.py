@@ -15,7 +15,7 @@ from serving import sha256
 from torch import nn
 
 from tutorial_utils import models
-from tutorial_utils._support import cache, downloads, files, weight_files
+from tutorial_utils._support import cache, connection, downloads, files, weight_files
 from tutorial_utils.cli.main import main
 
 CONTENT = bytes(range(250)) * 40
@@ -172,7 +172,7 @@ def test_old_parts_are_deleted(name, file):
 def test_torch_hubs_own_download_is_not_used(file, monkeypatch):
     """Weights take the way of all downloads."""
     file.unlink()
-    monkeypatch.setattr(models.connection, "online", lambda: True)
+    monkeypatch.setattr(connection, "online", lambda: True)
     asked = []
 
     def download(url, folder, **settings):
