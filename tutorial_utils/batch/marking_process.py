@@ -259,11 +259,11 @@ def _start(submission: int, cells: list[str], check: _Check, job: dict[str, Any]
 
 def _end(child: Child, late: bool, seconds: float) -> Outcome:
     """Kill what is left of an answer's processes and return its outcome."""
-    done, status = os.waitpid(child.pid, os.WNOHANG)
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
-    if not done:
-        _, status = os.waitpid(child.pid, 0)
+        os.killpg(child.pid, signal.SIGKILL)  # before the wait, which frees the number
+    if late:
+        os.kill(child.pid, signal.SIGKILL)  # also one that has not made its group yet
+    _, status = os.waitpid(child.pid, 0)
     os.close(child.pipe)
     for line in child.received.splitlines():
         if line.startswith(child.token):
