@@ -33,7 +33,7 @@ test-memory: $(READY_FOR_TESTS) ## Run every lesson within Binder's 2 GiB of mem
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m memory
 
 test-mutations: $(READY_FOR_TESTS) ## Try small mistakes in a copy and count those that the tests notice
-	$(BIN)/python tests/mutations/run.py
+	$(BIN)/python tests/mutations/mutate.py
 
 test-browser: $(READY_FOR_TESTS) ## Run the tests that drive a browser (CHROMIUM=PATH names one)
 	$(BIN)/python -m pytest tests/browser tests/book

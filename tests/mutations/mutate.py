@@ -5,7 +5,7 @@ the repository is copied to a temporary folder, the mutation is applied, and the
 with it run. It is noticed if a test fails. Tools such as mutmut and cosmic-ray change every
 operator of a module: thousands of mutations, hours, and none of them swaps a legend.
 
-Usage: python tests/mutations/run.py [WORD ...] [--jobs N]; words choose the mutations whose file
+Usage: python tests/mutations/mutate.py [WORD ...] [--jobs N]; words choose the mutations whose file
 or description contains one of them.
 """
 
