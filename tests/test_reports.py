@@ -40,6 +40,14 @@ TESTED = {
     "test_commands_check_what_they_print",
     "a learning rate of 1": "faults/test_faults_lessons.py::"
     "test_a_lesson_takes_every_learning_rate",
+    "allosaurus 73: a terminal that lacks a letter": "faults/test_faults_command_line.py::"
+    "test_letters_that_the_terminal_lacks_are_written_in_another_way",
+    "a folder named 2024": "faults/test_faults_command_line.py::"
+    "test_a_text_that_looks_like_a_number_is_given_in_quotes",
+    "papermill 638: NoSuchKernel": "faults/test_faults_batch.py::"
+    "test_a_kernel_that_is_not_installed_is_named_with_its_cure",
+    "Ctrl-C in lessons": "faults/test_faults_batch.py::"
+    "test_ctrl_c_leaves_the_table_of_the_finished_lessons",
     "200 classes": "faults/test_faults_lessons.py::test_lesson_12_takes_two_hundred_classes",
     "200 classes in a figure": "plots/test_training_curves.py::"
     "test_confusion_of_hundreds_of_classes_stays_small",

@@ -52,29 +52,31 @@ def run(lesson: str, tmp_path: Path, **parameters) -> dict:
     return row["result"]
 
 
-@pytest.mark.parametrize("count", [3, 5])
-@pytest.mark.parametrize("lesson", ["00", "01", "05", "06", "07", "08", "09", "10", "11", "13"])
+@pytest.mark.parametrize(
+    ("lesson", "count"),
+    [*((f"{number:02}", 3) for number in (0, 1, 5, 6, 7, 8, 9, 10, 11, 13)), ("01", 5)],
+)
 def test_a_lesson_takes_more_classes_with_odd_names(lesson, count, tmp_path):
     names = ODD[:count]
     root = make_set(tmp_path / "mine", dict.fromkeys(names, 5), dict.fromkeys(names, 3))
     run(lesson, tmp_path, source=str(root))
 
 
-@pytest.mark.parametrize("total", [4, 19, 29, 30, 31])
-@pytest.mark.parametrize("lesson", ["09", "11"])
+@pytest.mark.parametrize(("lesson", "total"), [("09", 4), ("09", 19), ("11", 4), ("11", 30)])
 def test_a_lesson_takes_few_validation_images(lesson, total, tmp_path):
     train, val = {"ants": 8, "bees": 7}, {"ants": total // 2, "bees": total - total // 2}
     run(lesson, tmp_path, source=str(make_set(tmp_path / "mine", train, val)))
 
 
-@pytest.mark.parametrize("lesson", ["02", "03", "04", "07", "08", "13"])
+@pytest.mark.parametrize("lesson", ["02", "03", "04"])
 def test_a_lesson_takes_two_images_of_each_class(lesson, tmp_path):
     two = {"ants": 2, "bees": 2}
     run(lesson, tmp_path, source=str(make_set(tmp_path / "mine", two, two)))
 
 
-@pytest.mark.parametrize("lr", [1e-8, 3e-4, 1e-3, 0.1, 1.0])
-@pytest.mark.parametrize("lesson", ["06", "10", "11", "12"])
+@pytest.mark.parametrize(
+    ("lesson", "lr"), [("06", 1e-3), ("06", 1.0), ("10", 1.0), ("11", 1.0), ("12", 1.0)]
+)
 def test_a_lesson_takes_every_learning_rate(lesson, lr, tmp_path):
     few = {"ants": 10, "bees": 10}
     root = make_set(tmp_path / "mine", few, few)
