@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import pooch
 import pytest
 
 import tutorial_utils
@@ -316,7 +317,7 @@ def test_a_user_without_a_home_folder_is_told_of_the_variable(command, monkeypat
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.delenv("ANTS_BEES_CACHE")
-    monkeypatch.setattr(cache.pooch, "os_cache", nowhere)
+    monkeypatch.setattr(pooch, "os_cache", nowhere)
     assert main(command) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: this user has no home folder for the cache: set ANTS_BEES_CAC")
