@@ -42,7 +42,7 @@ def main() -> None:
     worlds = {"offline": {"TUTORIAL_OFFLINE": "1", "ANTS_BEES_DIR": ""}}
     if options.photographs and options.torch_home:
         online = {"ANTS_BEES_DIR": options.photographs, "TORCH_HOME": options.torch_home}
-        online["ANTS_BEES_UNVERIFIED_WEIGHTS"] = "1"  # they may stand in for ImageNet's
+        online["ANTS_BEES_UNVERIFIED_WEIGHTS"] = "1"  # files made for tests have other checksums
         worlds["online"] = {"TUTORIAL_OFFLINE": "1"} | online
     with kernel_in(group), server_in(group):
         for path in lessons.find_lessons(only=options.only):

@@ -52,7 +52,7 @@ class Split:
         return len(self.labels)
 
     def to(self, device: torch.device) -> "Split":
-        """Return the split with its tensors on a device."""
+        """Return a copy of the split whose tensors are on a device."""
         return Split(self.images.to(device), self.labels.to(device))
 
 
@@ -73,7 +73,7 @@ class Dataset:
     skipped: list[tuple[str, str]]
 
     def to(self, device: torch.device) -> "Dataset":
-        """Return the dataset with its images on a device."""
+        """Return a copy of the dataset whose images are on a device."""
         return replace(self, train=self.train.to(device), val=self.val.to(device))
 
     @property

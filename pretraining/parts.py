@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def divide(source: Path, out: Path) -> list[Path]:
-    """Copy each `train_*.zip` into a folder of its own, with its share of `val.zip`.
+    """Copy each `train_*.zip` and a share of `val.zip` into a separate folder.
 
     Args:
         source: the folder with the archives.

@@ -59,7 +59,7 @@ def _own_world(request, monkeypatch, tmp_path_factory, lessons_cache):
     monkeypatch.setenv("TUTORIAL_OFFLINE", "1")
     monkeypatch.setenv("TUTORIAL_PROGRESS", "0")
     whole_lesson = "lessons" in request.keywords
-    if whole_lesson:  # `online` has files that stand in for ImageNet's weights
+    if whole_lesson:  # `online` has files of other content under the names of ImageNet's weights
         monkeypatch.setenv("ANTS_BEES_UNVERIFIED_WEIGHTS", "1")
     cache = lessons_cache if whole_lesson else tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("ANTS_BEES_CACHE", str(cache))
@@ -76,8 +76,12 @@ def home(monkeypatch, tmp_path):
     return tmp_path
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks
 def pytest_collection_modifyitems(items):
-    """Skip tests that need the photographs or a GPU, with the reason, where there are none."""
+    """Mark the tests in `book` and `browser`; skip those that lack photographs or a GPU."""
+    for item in items:
+        if item.path.parent.name in ("book", "browser"):
+            item.add_marker(item.path.parent.name)
     folder, reasons = os.environ.get("ANTS_BEES_DIR", ""), {}
     if not (folder and Path(folder).is_dir()):
         reasons["photos"] = "ANTS_BEES_DIR names no folder with the photographs"

@@ -1,4 +1,4 @@
-"""Public reports of people who do what the course teaches, each with its right value as a test.
+"""Public reports of people who do what the course teaches, each as a test of the right value.
 
 `TESTED` lists the reports whose test is in the file of the module that was wrong. The others, and
 the values at the limits of what is allowed, are tested here.

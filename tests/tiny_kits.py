@@ -8,6 +8,7 @@ import types
 import zipfile
 from pathlib import Path
 
+import pytest
 import tiny_notebooks
 
 from tutorial_utils import models, synthetic
@@ -30,12 +31,27 @@ def write_course(base: Path) -> Path:
     folder = base / "course" / "notebooks"
     (folder / "solutions").mkdir(parents=True)
     (folder.parent / "images").mkdir()
-    (folder.parent / "images" / "a.png").write_bytes(b"figure")
+    (folder.parent / "images" / "a.svg").write_bytes(b"figure")
     for name in ("00_one", "01_two"):
         for path in (folder / f"{name}.ipynb", folder / "solutions" / f"{name}.ipynb"):
             tiny_notebooks.write(path, "seed: int = 0", LESSON if name == "01_two" else "1 + 1")
     (folder / "other.txt").write_text("not packed")
     return folder
+
+
+def make_kit(folder: Path, images: Path) -> Path:
+    """Make a kit of the tiny course and these images, on a machine of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        equip(folder / "teacher", patch, images)
+        kit.make(folder / "class.zip", write_course(folder), quiet=True)
+    return folder / "class.zip"
+
+
+@pytest.fixture
+def packed(made, tmp_path, monkeypatch):
+    """Return the kit of the fixture `made`, on a machine whose caches are empty."""
+    machine(tmp_path / "pupil", monkeypatch)
+    return Path(shutil.copy(made, tmp_path / "class.zip"))
 
 
 def equip(folder: Path, monkeypatch, images: Path) -> None:

@@ -12,16 +12,6 @@ from filelock import FileLock
 browser, chromium_path = chromium.browser, chromium.chromium_path
 page, watch = chromium.page, chromium.watch
 
-HERE = Path(__file__).resolve().parent
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks
-def pytest_collection_modifyitems(items):
-    """Mark everything in this folder `book`."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker("book")
-
 
 class Book(NamedTuple):
     """A built book: its folder, and what the build printed."""

@@ -10,16 +10,6 @@ import pytest
 browser, chromium_path = chromium.browser, chromium.chromium_path
 page, watch = chromium.page, chromium.watch
 
-HERE = Path(__file__).resolve().parent
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks
-def pytest_collection_modifyitems(items):
-    """Mark everything in this folder `browser`."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker("browser")
-
 
 @pytest.fixture(scope="session")
 def lab(chromium_path, tmp_path_factory, lessons_cache):

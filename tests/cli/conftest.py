@@ -1,13 +1,12 @@
 """Fixtures of the tests of kits: a tiny course, a teacher's machine, a kit on another machine."""
 
-import shutil
-from pathlib import Path
-
 import pytest
-from tiny_kits import equip, machine, write_course
+import tiny_kits
+from tiny_kits import equip, write_course
 
 from tutorial_utils import synthetic
-from tutorial_utils.cli import kit
+
+packed = tiny_kits.packed
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +39,4 @@ def teacher(tmp_path, monkeypatch, tiny_set):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, tiny_set):
     """Return a kit."""
-    folder = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        equip(folder / "teacher", patch, tiny_set)
-        kit.make(folder / "class.zip", write_course(folder), quiet=True)
-    return folder / "class.zip"
-
-
-@pytest.fixture
-def packed(made, tmp_path, monkeypatch):
-    """Return a kit on a machine whose caches are empty."""
-    machine(tmp_path / "pupil", monkeypatch)
-    return Path(shutil.copy(made, tmp_path / "class.zip"))
+    return tiny_kits.make_kit(tmp_path_factory.mktemp("made"), tiny_set)

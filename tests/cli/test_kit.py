@@ -32,7 +32,7 @@ def test_a_kit_holds_images_weights_lessons_and_their_checksums(teacher, course,
     assert sum(name.startswith(f"{images}/train/ants/") for name in names) == 2
     assert f"{images}/{cache.MANIFEST}" not in names, "it is written where it is unpacked"
     assert [name for name in names if name.startswith("lessons/")] == [
-        "lessons/images/a.png",
+        "lessons/images/a.svg",
         "lessons/notebooks/00_one.ipynb",
         "lessons/notebooks/01_two.ipynb",
         "lessons/notebooks/solutions/00_one.ipynb",

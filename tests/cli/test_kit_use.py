@@ -42,7 +42,7 @@ def test_a_kit_fills_the_caches(packed, capsys):
     found = sorted(path.name for path in (folder / "notebooks").glob("*.ipynb"))
     assert found == ["00_one.ipynb", "01_two.ipynb"]
     assert (folder / "notebooks" / "solutions" / "01_two.ipynb").is_file()
-    assert (folder / "images" / "a.png").read_bytes() == b"figure"
+    assert (folder / "images" / "a.svg").read_bytes() == b"figure"
     assert data.load("cache", quiet=True).counts()["train"] == {"ants": 2, "bees": 2}
     assert kit.weights_paths()[0].read_bytes() == WEIGHTS
     assert models.find_weights("alexnet", "imagenet", quiet=True).kind == "imagenet"
@@ -145,13 +145,13 @@ def test_links_folders_and_devices_are_errors(packed, mode, tmp_path):
     with zipfile.ZipFile(packed) as old, zipfile.ZipFile(out, "w") as new:
         for info in old.infolist():
             content = old.read(info)
-            if info.filename == "lessons/images/a.png":
+            if info.filename == "lessons/images/a.svg":
                 info.external_attr = (mode | 0o777) << 16
             new.writestr(info, content)
-    check_error(out, "'lessons/images/a.png' is not allowed, it is a link")
+    check_error(out, "'lessons/images/a.svg' is not allowed, it is a link")
 
 
-FIGURE, CONTENT = "lessons/images/a.png", b"figure"
+FIGURE, CONTENT = "lessons/images/a.svg", b"figure"
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -160,7 +160,7 @@ FIGURE, CONTENT = "lessons/images/a.png", b"figure"
     [
         ([], f"disagree about '{FIGURE}'"),
         ([(FIGURE, CONTENT + b"!")], "differ in size"),
-        ([(FIGURE, CONTENT), ("lessons/images/A.PNG", b"")], "holds a file twice"),
+        ([(FIGURE, CONTENT), ("lessons/images/A.SVG", b"")], "holds a file twice"),
         ([(FIGURE, CONTENT), (FIGURE, CONTENT)], "holds a file twice"),
     ],
 )

@@ -2,15 +2,15 @@
 
 import hashlib
 import os
-import shutil
 import sys
 import time
 import zipfile
 from pathlib import Path
 
 import pytest
+import tiny_kits
 from image_sets import make_set
-from tiny_kits import caches_are_empty, changed, equip, machine, write_course
+from tiny_kits import caches_are_empty, changed, equip, write_course
 
 from tutorial_utils._support import cache
 from tutorial_utils.cli import kit, kit_use
@@ -21,17 +21,10 @@ from tutorial_utils.cli.main import main
 def made(tmp_path_factory):
     """Return a kit with two tiny lessons and seven images."""
     folder = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        equip(folder / "teacher", patch, make_set(folder / "images"))
-        kit.make(folder / "class.zip", write_course(folder), quiet=True)
-    return folder / "class.zip"
+    return tiny_kits.make_kit(folder, make_set(folder / "images"))
 
 
-@pytest.fixture
-def packed(made, tmp_path, monkeypatch):
-    """Return a kit on a machine whose caches are empty."""
-    machine(tmp_path / "pupil", monkeypatch)
-    return Path(shutil.copy(made, tmp_path / "class.zip"))
+packed = tiny_kits.packed
 
 
 def check_error(archive: Path, message: str, capsys) -> None:

@@ -78,7 +78,7 @@ def copy() -> Iterator[Path]:
 
 
 def _copy_or_link(source: str, target: str) -> None:
-    """Copy code with its times, so that compiled modules are used again; link other files."""
+    """Copy code and keep its timestamps, so that compiled modules are reused; link other files."""
     (shutil.copy2 if source.endswith(".py") else os.symlink)(source, target)
 
 

@@ -12,7 +12,6 @@ Sources:
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -206,7 +205,7 @@ def _delete_abandoned() -> None:
 def _listing(folder: Path) -> dict[str, list]:
     """Return size and SHA-256 of each file below a folder, by its path."""
     paths = [path for path in _files(folder) if path != MANIFEST]
-    return {path: [(folder / path).stat().st_size, _digest(folder / path)] for path in paths}
+    return {path: [(folder / path).stat().st_size, files.sha256(folder / path)] for path in paths}
 
 
 def _upgrade(folder: Path) -> None:
@@ -231,7 +230,7 @@ def _fault(folder: Path) -> str | None:
             file = folder / path
             if not file.is_file():
                 return f"lacks {path}"
-            if file.stat().st_size != size_bytes or (sha256 and _digest(file) != sha256):
+            if file.stat().st_size != size_bytes or (sha256 and files.sha256(file) != sha256):
                 return f"has another {path} than was written"
     except (OSError, ValueError, TypeError, AttributeError):
         return "is not complete"
@@ -246,15 +245,10 @@ def _files(folder: Path) -> list[str]:
 
 
 def _is_extra_image(path: str) -> bool:
-    """Return whether a file that is not of the entry would be read with its images."""
+    """Return whether a file that is not of the entry would be read as one of its images."""
     split, *others = path.split("/")
     if split not in ("train", "val"):
         return False
     from tutorial_utils._support import folders  # imports torchvision, which takes seconds
 
     return all(map(folders.is_visible, others)) and folders.is_image_name(path)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

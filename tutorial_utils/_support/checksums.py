@@ -26,7 +26,7 @@ KEY = "sha256"
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], texts: Mapping[str, str] | None = None
 ) -> None:
-    """Write a safetensors file with its checksum by `files.replace_file`.
+    """Write a safetensors file and the checksum of its content by `files.replace_file`.
 
     Args:
         path: of the file; its folder exists.

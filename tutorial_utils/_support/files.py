@@ -57,7 +57,7 @@ def as_path(path: str | Path) -> Path:
     """Return a path that a user gave, absolute, with `~` replaced by the home folder.
 
     Raises:
-        ValueError: if it is an empty text, which would stand for the current folder.
+        ValueError: if it is an empty text, which Python would read as the current folder.
     """
     if not str(path):
         raise ValueError("an empty path was given: write . for the current folder")

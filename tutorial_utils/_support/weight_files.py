@@ -82,7 +82,7 @@ def read_features(content: bytes, features: nn.Module) -> dict[str, Tensor]:
 
 
 def check_imagenet(path: Path) -> str:
-    """Compare the SHA-256 of torchvision's file with its name, unless it was compared before.
+    """Check that a file of torchvision has the SHA-256 in its name, unless it was checked before.
 
     Returns:
         What the summary of the weights adds: "", or that the checksum was not compared.
@@ -130,7 +130,7 @@ def read_imagenet(path: Path, network: nn.Module, *, part: str = "") -> dict[str
 
 
 def _check_name(path: Path) -> None:
-    """Compare a file's SHA-256 with its name, see `check_imagenet`."""
+    """Check that a file has the SHA-256 in its name; see `check_imagenet`."""
     expected, status = path.stem.rpartition("-")[2], path.stat()
     seen = [status.st_size, status.st_mtime_ns]
     checked = _checked()

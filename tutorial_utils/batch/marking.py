@@ -265,7 +265,7 @@ def _started(job: dict, room: Path) -> Iterator[tuple[subprocess.Popen, queue.Qu
     try:
         yield process, lines
     finally:
-        workers._kill_tree(process.pid)
+        workers.kill_tree(process.pid)
         process.wait()
 
 

@@ -53,8 +53,10 @@ def read_source(target: str) -> nbformat.NotebookNode:
     """
     from papermill.iorw import papermill_io
 
-    if not is_address(target):
-        _check_file(Path(target))
+    reason = None if is_address(target) else files.not_regular(target)
+    if reason:  # a pipe would be waited for
+        error = OSError if Path(target).exists() else FileNotFoundError
+        raise error(f"the notebook {target} cannot be read: {reason}")
     try:
         address = is_address(target)
         text = papermill_io.read(target) if address else Path(target).read_text(encoding="utf-8")
@@ -72,16 +74,6 @@ def read_source(target: str) -> nbformat.NotebookNode:
         return nbformat.reads(text, as_version=4)
     except Exception as error:  # of an old format, damaged
         raise ValueError(f"{target} is no notebook: {error}") from error
-
-
-def _check_file(path: Path) -> None:
-    """Raise an OSError unless a path is that of a regular file: a pipe would be waited for."""
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, not a notebook")
-    if not path.exists():
-        raise FileNotFoundError(f"there is no notebook {path}")
-    if not path.is_file():
-        raise OSError(f"{path} is no regular file, so it is not read")
 
 
 def _problem(content: Any) -> str:

@@ -64,7 +64,7 @@ class Processes(futures.Executor):
         self._stopping = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         for pid in list(self._pids.values()):
-            _kill_tree(pid)
+            kill_tree(pid)
 
     def _call(self, function: Callable, args: tuple, more: dict) -> Any:
         for last_try in (False, True):
@@ -105,7 +105,7 @@ def _prepare_process(omp_threads: int) -> None:
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
-def _kill_tree(pid: int) -> None:
+def kill_tree(pid: int) -> None:
     """Kill a process and its children, if they still run."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)

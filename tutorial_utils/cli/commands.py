@@ -1,6 +1,6 @@
 """The commands of `python -m tutorial_utils`: each takes the options and returns the exit code.
 
-Imports stand in the functions, so that each command loads only what it needs.
+The functions import what they need, so that each command starts quickly.
 """
 
 import argparse

@@ -147,7 +147,7 @@ def _members(images: Path, lessons: list[Path], solutions: bool) -> dict[str, Pa
     worked = (notebooks / "solutions").glob("[0-9][0-9]_*.ipynb") if solutions else []
     for path in worked:
         members[f"lessons/notebooks/solutions/{path.name}"] = path
-    for path in (notebooks.parent / "images").glob("*.png"):
+    for path in (notebooks.parent / "images").glob("*.svg"):  # the badges
         members[f"lessons/images/{path.name}"] = path
     for path in images.rglob("*"):
         if path.is_file() and path.name != cache.MANIFEST:
