@@ -156,9 +156,7 @@ def test_a_notebook_without_parameters_is_named(tmp_path):
     write(tmp_path / "bare.ipynb", "1", tags=())
     with pytest.raises(ValueError, match="its parameters: none, no cell is tagged parameters"):
         sweeps.sweep(tmp_path / "bare.ipynb", {"x": [1]}, tmp_path / "out")
-    with pytest.raises(
-        FileNotFoundError, match="gone.ipynb cannot be read: there is no"
-    ):
+    with pytest.raises(FileNotFoundError, match="gone.ipynb cannot be read: there is no"):
         sweeps.sweep(tmp_path / "gone.ipynb", {}, tmp_path / "out")
 
 
