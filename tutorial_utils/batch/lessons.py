@@ -1,14 +1,14 @@
 """Run the lessons in batch by papermill, and collect what they report.
 
-Lessons run one after another, each in a kernel of its own. If one fails, its cell and its error
-are reported, and the others still run. For many runs of one notebook see `sweeps`.
+Each lesson runs in a kernel of its own. If one fails, its cell and its error are reported, and
+the others still run. How many run at a time: see `schedule`. For many runs of one notebook see
+`sweeps`.
 
 Source: papermill, https://papermill.readthedocs.io
 """
 
 import contextlib
 import math
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 
 from tutorial_utils import lesson, plots
 from tutorial_utils._support import files, reports
-from tutorial_utils.batch import runner, storage
+from tutorial_utils.batch import runner, schedule, storage
 from tutorial_utils.batch.limits import Limits
 from tutorial_utils.batch.sweeps import sweep as sweep  # lesson 13 takes it from here
 
@@ -88,29 +88,8 @@ def run_notebook(
         A dict with `COLUMNS`; `error`, "" if `status` is "ok"; and `result`, the dict that the
         lesson reported, {} if `status` is "error".
     """
-    start, result = time.perf_counter(), {}
-    try:
-        for old in (out, out.with_suffix(".html")):
-            with files.naming(old):
-                old.parent.mkdir(parents=True, exist_ok=True)
-                old.unlink(missing_ok=True)
-        storage.read_source(str(notebook))
-        error = runner.run_papermill(notebook, out, parameters or {}, limits) or ""
-        result = {} if error else read_result(out)
-    except (OSError, ValueError) as problem:
-        error = str(problem)
-    peak = result.get("peak_bytes")
-    return {
-        "lesson": notebook.stem,
-        "status": "error" if error else "ok",
-        "seconds": round(time.perf_counter() - start, 1),
-        "peak_gib": round(peak / 2**30, 2) if peak else float("nan"),
-        "images": result.get("images", ""),
-        "weights": result.get("weights", ""),
-        "val_accuracy": _accuracy_text(result.get("val_accuracy")),
-        "error": error,
-        "result": result,
-    }
+    error, seconds = runner.run_lesson(notebook, out, parameters or {}, limits)
+    return _row(notebook, out, error, seconds)
 
 
 def run_lessons(
@@ -120,10 +99,12 @@ def run_lessons(
     only: str = "",
     parameters: dict[str, Any] | None = None,
     limits: Limits = DEFAULT,
+    jobs: int | None = None,
 ) -> pandas.DataFrame:
-    """Run all lessons in order; write notebooks, HTML pages, a table and the curves.
+    """Run all lessons; write notebooks, HTML pages, a table and the curves.
 
-    The table is written after every lesson. What is written replaces the files of an earlier run.
+    The table is written after every lesson, in the order of the lessons. What is written replaces
+    the files of an earlier run.
 
     Args:
         out: gets `lessons/NN_name.ipynb` and `.html`, `results.csv` and `curves.png`.
@@ -131,6 +112,9 @@ def run_lessons(
         only: run the lessons whose names start so ("06", or "02,07").
         parameters: passed to every lesson that declares them.
         limits: of time and of output, for each lesson.
+        jobs: lessons at a time, at most, each with its share of the processors; None for as many
+            as processors and memory allow. They run in new processes, so call this under
+            `if __name__ == "__main__":` in a script.
 
     Returns:
         One row for each lesson, columns `COLUMNS` and `error`.
@@ -140,24 +124,34 @@ def run_lessons(
         RuntimeError: if Python's assertions are off.
     """
     lesson.check_assertions()
-    found, out, rows = find_lessons(folder, only=only), files.as_path(out), []
+    found, out, rows = find_lessons(folder, only=only), files.as_path(out), {}
     with files.naming(out):
         out.mkdir(parents=True, exist_ok=True)
         (out / "curves.png").unlink(missing_ok=True)
-    _write_table(rows, out)
-    bar = tqdm(found, unit="lesson", desc="lessons")
-    for notebook in bar:
-        bar.set_postfix_str(notebook.stem)
-        executed = out / "lessons" / notebook.name
-        given = _declared(notebook, parameters or {})
-        rows.append(run_notebook(notebook, executed, given, limits=limits))
-        if executed.is_file():
-            _add_page(rows[-1], executed)
-        with contextlib.suppress(OSError):  # it is raised after the last lesson
-            _write_table(rows, out)
-        tqdm.write(describe(rows[-1]))
-    table = _write_table(rows, out)
-    _draw_curves(rows, out / "curves.png")
+    _write_table([], out)
+    calls = {
+        notebook: (
+            notebook,
+            out / "lessons" / notebook.name,
+            _declared(notebook, parameters or {}),
+            limits,
+        )
+        for notebook in found
+    }
+    with tqdm(total=len(found), unit="lesson", desc="lessons") as bar:
+        for notebook, outcome in schedule.run_all(runner.run_lesson, calls, jobs):
+            executed = calls[notebook][1]
+            if isinstance(outcome, BaseException):  # its process died
+                outcome = f"{type(outcome).__name__}: {outcome}", float("nan")
+            row = rows[notebook] = _row(notebook, executed, *outcome)
+            if executed.is_file():
+                _add_page(row, executed)
+            with contextlib.suppress(OSError):  # it is raised after the last lesson
+                _write_table(_in_order(rows), out)
+            tqdm.write(describe(row))
+            bar.update()
+    table = _write_table(_in_order(rows), out)
+    _draw_curves(_in_order(rows), out / "curves.png")
     return table
 
 
@@ -236,6 +230,30 @@ def describe(row: dict) -> str:
     if row["status"] == "error":
         return f"{line}  {row['error']}"
     return f"{line}  {row['images']:<11} {row['weights']:<9} {row['val_accuracy']}"
+
+
+def _row(notebook: Path, executed: Path, error: str, seconds: float) -> dict:
+    """Return the row of `run_notebook` for a notebook that has run."""
+    try:
+        result = {} if error else read_result(executed)
+    except (OSError, ValueError) as problem:
+        error, result = str(problem), {}
+    peak = result.get("peak_bytes")
+    return {
+        "lesson": notebook.stem,
+        "status": "error" if error else "ok",
+        "seconds": round(seconds, 1),
+        "peak_gib": round(peak / 2**30, 2) if peak else float("nan"),
+        "images": result.get("images", ""),
+        "weights": result.get("weights", ""),
+        "val_accuracy": _accuracy_text(result.get("val_accuracy")),
+        "error": error,
+        "result": result,
+    }
+
+
+def _in_order(rows: dict[Path, dict]) -> list[dict]:
+    return [rows[notebook] for notebook in sorted(rows)]
 
 
 def _accuracy_text(value: float | dict | None) -> str:

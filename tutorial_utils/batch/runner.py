@@ -47,6 +47,29 @@ def run_papermill(
     return error
 
 
+def run_lesson(
+    notebook: Path, target: Path, parameters: dict[str, Any], limits: Limits
+) -> tuple[str, float]:
+    """Execute a lesson afresh: what an earlier run left at `target` and its page are deleted.
+
+    For the arguments see `run_papermill`.
+
+    Returns:
+        The error in one text, "" for none, and the seconds that it took.
+    """
+    start = time.perf_counter()
+    try:
+        for old in (target, target.with_suffix(".html")):
+            with files.naming(old):
+                old.parent.mkdir(parents=True, exist_ok=True)
+                old.unlink(missing_ok=True)
+        storage.read_source(str(notebook))
+        error = run_papermill(notebook, target, parameters, limits) or ""
+    except (OSError, ValueError) as problem:
+        error = str(problem)
+    return error, time.perf_counter() - start
+
+
 def run_in_place(book: nbformat.NotebookNode, folder: Path, limits: Limits) -> str | None:
     """Execute a notebook's cells in its folder, and leave the outputs in `book`.
 

@@ -131,7 +131,12 @@ def lessons(options: argparse.Namespace) -> int:
     pairs = map(split_pair, options.parameters)
     given = {name: read_quoted(value) for name, value in pairs}
     table = lessons.run_lessons(
-        options.out, folder=folder, only=options.only, parameters=given, limits=limits
+        options.out,
+        folder=folder,
+        only=options.only,
+        parameters=given,
+        limits=limits,
+        jobs=options.jobs,
     )
     print("\n".join(["", *(lessons.describe(row) for row in table.to_dict("records"))]))
     print(f"\npages: {options.out}/lessons, table: {options.out}/results.csv")

@@ -77,6 +77,13 @@ def _define_lessons(add: AddParser) -> None:
         "--in-place", action="store_true", help="store the outputs in the notebooks themselves"
     )
     lessons.add_argument("--only", default="", help="those whose names start so, such as 02,07")
+    lessons.add_argument(
+        "--jobs",
+        type=_count_or_auto,
+        default=None,
+        metavar="N",
+        help="lessons at a time, or auto: what processors and memory allow (auto)",
+    )
     _add_parameters(
         lessons, "NAME=VALUE", "a parameter for every lesson that has it, such as -p epochs=2"
     )
@@ -133,6 +140,10 @@ def _add_limits(parser: argparse.ArgumentParser, what: str) -> None:
         parser.add_argument(
             option, dest=name, type=float, default=seconds, metavar="SECONDS", help=text
         )
+
+
+def _count_or_auto(text: str) -> int | None:
+    return None if text == "auto" else _count(text)
 
 
 def _count(text: str) -> int:
