@@ -21,7 +21,7 @@ from tutorial_utils.own_images import classifier, prediction
 HERE = Path(__file__).parent
 TESTED = {
     "az-deep-batch-score 22: Run All twice": "notebooks/test_lessons.py::"
-    "test_it_can_be_run_twice_in_one_kernel",
+    "test_nbval_agrees_with_the_stored_outputs_twice_in_one_kernel",
     "nunif 256: a very thin image": "support/test_image_files.py::"
     "test_very_thin_images_are_not_decoded_on_any_way_in",
     "pytorch/tutorials 395: more than two classes": "faults/test_faults_lessons.py::"

@@ -1,12 +1,11 @@
 """Every lesson runs in both common worlds, online and offline, and twice in one kernel.
 
 Online: by papermill from the repository's root, with the photographs and weights in the form of
-ImageNet's. Offline: by nbval in the lesson's own folder, against the stored outputs. Where the
-system allows it, JupyterLab's server and the kernel together have Binder's 2 GiB of memory in the
-runs online and twice in one kernel.
+ImageNet's. Offline: by nbval in the lesson's own folder, against the stored outputs, twice in one
+kernel. Where the system allows it, JupyterLab's server and the kernel together have Binder's 2 GiB
+of memory.
 """
 
-import copy
 import os
 import subprocess
 import sys
@@ -85,19 +84,6 @@ def test_papermill_runs_it_online(path, tmp_path, monkeypatch, torch_home, group
 
 
 @pytest.mark.memory
-@every_lesson
-def test_it_can_be_run_twice_in_one_kernel(path, tmp_path, group):
-    book = nbformat.read(path, as_version=4)
-    # Papermill sets parameters once, so the second run goes without the cell of their defaults.
-    tagged = [c for c in book.cells if "parameters" not in c.metadata.get("tags", [])]
-    again = copy.deepcopy(tagged)
-    for cell in again:
-        cell.id += "-again"
-    book.cells += again
-    run(book, path.name, tmp_path, short(path, epochs=1), group)
-
-
-@pytest.mark.memory
 def test_more_than_two_gib_would_be_noticed(tmp_path, group):
     if group is None:
         pytest.skip("this system allows no control group")
@@ -109,16 +95,24 @@ def test_more_than_two_gib_would_be_noticed(tmp_path, group):
         run(book, "large.ipynb", tmp_path, {}, group)
 
 
+@pytest.mark.memory
 @every_lesson
-def test_nbval_agrees_with_the_stored_outputs(path, tmp_path):
-    # The same cells and stored outputs, with short parameters, run in its own folder.
+def test_nbval_agrees_with_the_stored_outputs_twice_in_one_kernel(path, tmp_path, group):
+    """Run the cells with short parameters, and again; tagged outputs are compared both times."""
     copy = tmp_path / path.name
     papermill.execute_notebook(path, copy, short(path), prepare_only=True, progress_bar=False)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-ra"]
-    flags = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600"]
+    book = nbformat.read(copy, as_version=4)
+    for cell in list(book.cells):
+        if not {"parameters", "injected-parameters"} & set(cell.metadata.get("tags", [])):
+            book.cells.append(nbformat.from_dict(cell | {"id": f"{cell.id}-again"}))
+    nbformat.write(book, copy)
+    kernel = f"--nbval-kernel-name={control_group.KERNEL}" if group else "--nbval-current-env"
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "-ra", kernel]
+    flags = ["--nbval-lax", "--nbval-cell-timeout=600", "-c", os.devnull, "--rootdir", "."]
+    kills = group.kills() if group else 0
     for _ in range(runner.STARTS):
         done = subprocess.run(
-            [*command, "-c", os.devnull, "--rootdir", ".", *flags, path.name],
+            [*command, *flags, path.name],
             cwd=tmp_path,
             env=os.environ | {"TUTORIAL_OFFLINE": "1"},
             capture_output=True,
@@ -126,6 +120,7 @@ def test_nbval_agrees_with_the_stored_outputs(path, tmp_path):
         )
         if "Kernel died before replying" not in done.stdout:  # see `batch.runner`
             break
+    assert not group or group.kills() == kills, "more than 2 GiB of memory"
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
     assert " passed" in done.stdout and "skipped" not in done.stdout.splitlines()[-1]
 
