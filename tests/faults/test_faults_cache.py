@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pooch
+import psutil
 import pytest
 
 import tutorial_utils
@@ -171,15 +172,21 @@ def test_the_next_entry_deletes_what_a_killed_process_left(name, drawn):
     assert kept.exists(), "another process is at work in it"
 
 
-def killed_after(count, folder):
-    """Draw images in a process that is killed when so many are written."""
+def killed_after(count, folder, jobs=1):
+    """Draw images in a process that is killed when so many are written.
+
+    The identifiers of its children are in a file beside the folder.
+    """
     code = f"""
-import os, signal
+import os, psutil, signal
+from pathlib import Path
 from tutorial_utils import synthetic
 def progress(done, total):
     if done == {count}:
+        pids = [child.pid for child in psutil.Process().children(recursive=True)]
+        Path({str(folder)!r} + ".pids").write_text(" ".join(map(str, pids)))
         os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
-synthetic.write({str(folder)!r}, **{FEW!r}, progress=progress)
+synthetic.write({str(folder)!r}, **{FEW!r}, jobs={jobs}, progress=progress)
 """
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
     return subprocess.run([sys.executable, "-c", code], env=environment, timeout=300)
@@ -204,6 +211,17 @@ def test_a_killed_draw_leaves_no_images_that_look_like_a_set(count, tmp_path):
         data.load(tmp_path / "set")
     synthetic.write(tmp_path / "set", **FEW)
     assert data.load(tmp_path / "set").counts() == FEW
+
+
+def test_the_processes_of_a_killed_draw_end_with_it(tmp_path):
+    assert killed_after(1, tmp_path / "set", jobs=2).returncode != 0
+    pids = [int(pid) for pid in Path(f"{tmp_path / 'set'}.pids").read_text().split()]
+    assert len(pids) >= 2
+    for _ in range(300):
+        if not any(map(psutil.pid_exists, pids)):
+            return
+        time.sleep(0.1)
+    pytest.fail("a drawing process outlives its parent")
 
 
 def test_an_interrupted_draw_leaves_nothing(tmp_path):

@@ -75,6 +75,7 @@ class Processes(futures.Executor):
                 return pool.submit(function, *args, **more).result()
             except BrokenProcessPool:
                 self._pools.pop(threading.get_ident(), None)
+                self._pids.pop(threading.get_ident(), None)
                 if last_try or self._stopping:
                     raise
                 text = "a worker process was killed (no memory left?); its run is tried once more"

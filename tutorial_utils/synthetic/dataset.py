@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -94,7 +95,7 @@ def _write_plan(
         _count(map(_write_image, plan), len(plan), progress)
     else:
         context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-        with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        with ProcessPoolExecutor(jobs, context, _end_with_parent) as pool:
             _count(pool.map(_write_image, plan, chunksize=20), len(plan), progress)
 
 
@@ -122,6 +123,12 @@ def _write_image(image: tuple[Path, str, int]) -> None:
     """Write one image of a plan."""
     path, label, number = image
     path.write_bytes(jpeg_bytes(label, seed=number))
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent ends, even by a kill; else it would wait for work."""
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def _count(
