@@ -19,7 +19,7 @@ from tiny_notebooks import PARAMETERS, REPORT, pretend_to_run, sweep, write, wri
 
 from tutorial_utils import lesson
 from tutorial_utils._support import files, reports
-from tutorial_utils.batch import client, lessons, limits, runner, storage, sweeps
+from tutorial_utils.batch import client, lessons, limits, runner, schedule, storage, sweeps
 from tutorial_utils.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +31,7 @@ SMALL = limits.Limits(output_bytes=LIMIT)
 def quick(monkeypatch):
     """Start no kernel, and keep the runs' keys when someone edits the package meanwhile."""
     monkeypatch.setattr(runner, "run_papermill", pretend_to_run)
+    monkeypatch.setattr(schedule, "fitting", lambda *given: 1)  # in this process
     monkeypatch.setattr(sweeps, "_package_code", lambda: "the package's code")
     monkeypatch.setattr(lessons, "to_html", lambda path: files.write_bytes(page(path), b"page"))
 

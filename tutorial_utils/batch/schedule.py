@@ -10,10 +10,8 @@ from concurrent import futures
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import nbformat
-
 from tutorial_utils._support import memory
-from tutorial_utils.batch import workers
+from tutorial_utils.batch import storage, workers
 
 UNKNOWN_GIB = 2.0  # of a notebook without such a line; Binder gives no more
 MEMORY = re.compile(r"Memory: ([\d.]+) GiB offline, ([\d.]+) GiB online")
@@ -30,7 +28,7 @@ class Needs(NamedTuple):
 def needs(notebook: Path) -> Needs:
     """Return what a notebook declares in its first cell."""
     try:
-        text = nbformat.read(notebook, as_version=4).cells[0].source
+        text = storage.read_source(str(notebook)).cells[0].source
     except Exception:  # running it reports the damage
         text = ""
     gib, minutes = MEMORY.search(text), TIME.search(text)
@@ -41,7 +39,9 @@ def needs(notebook: Path) -> Needs:
 def run_all(
     function: Callable, calls: dict[Path, tuple], jobs: int | None = None
 ) -> Iterator[tuple[Path, Any]]:
-    """Call a function in worker processes for each notebook, and yield the results as they end.
+    """Call a function for each notebook, and yield the results as they end.
+
+    One call at a time is made in this process, more in worker processes.
 
     The longest lesson starts first. A lesson waits until its memory is free, unless it would run
     alone.
@@ -60,8 +60,11 @@ def run_all(
     jobs = jobs or fitting(list(need.values()), free_gib)
     running: dict[futures.Future, Path] = {}
     ended: list[tuple[Path, Any]] = []
-    with workers.Processes(jobs) as pool:
+    with workers.Processes(jobs) if jobs > 1 else _Here() as pool:
         while waiting or running or ended:
+            if jobs == 1:  # the next call blocks, and Ctrl-C in it must not lose this result
+                yield from ended
+                ended = []
             used_gib = sum(need[notebook].gib for notebook in running.values())
             for notebook in list(waiting):
                 fits = not running or used_gib + need[notebook].gib <= free_gib
@@ -69,9 +72,22 @@ def run_all(
                     running[pool.submit(function, *calls[notebook])] = notebook
                     used_gib += need[notebook].gib
                     waiting.remove(notebook)
-            yield from ended  # the next ones run meanwhile
+            yield from ended  # while the next ones run
             done = futures.wait(running, return_when=futures.FIRST_COMPLETED).done
             ended = [(running.pop(one), one.exception() or one.result()) for one in done]
+
+
+class _Here(futures.Executor):
+    """Makes each call at once, in this process."""
+
+    def submit(self, function: Callable, /, *args: Any, **more: Any) -> futures.Future:
+        """Return the future of one call, which is done."""
+        future: futures.Future = futures.Future()
+        try:
+            future.set_result(function(*args, **more))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 def fitting(need: Sequence[Needs], free_gib: float) -> int:
