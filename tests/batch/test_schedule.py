@@ -51,6 +51,13 @@ def test_every_lesson_declares_its_time_and_memory():
     assert "10_fine_tuning" in slow and "00_start_here" not in slow
 
 
+def test_the_larger_memory_counts(tmp_path):
+    text = (
+        "# Computing on two CPU cores: 3 minutes offline. Memory: 1.2 GiB offline, 1.5 GiB online."
+    )
+    assert schedule.needs(write(tmp_path / "00_a.ipynb", text)) == (1.5, 3)
+
+
 def test_a_damaged_notebook_and_one_without_a_line_need_the_most(tmp_path):
     path = write(tmp_path / "00_a.ipynb", "1")
     assert schedule.needs(path) == (2.0, 0)
