@@ -20,8 +20,9 @@ SENTENCE_END = re.compile(r"(?<=[.?!])\s+(?=[A-Z*`(\[])")
 ABBREVIATIONS = re.compile(r"\b(e\.g|i\.e|vs)\.\s")
 HEAD = """# Glossary
 
-Every term of the course, in the sentence that explains it where it first appears. `make glossary`
-builds this page from the lessons.
+<!-- Built from the lessons by `make glossary`. -->
+
+Every term of the course, in the sentence that explains it where it first appears.
 """
 
 
@@ -59,7 +60,7 @@ def _sentences(path: Path) -> Iterator[str]:
             continue
         for paragraph in re.split(r"\n\s*\n|\n(?=[-|>#]|\d+\. )", cell.source):
             text = ABBREVIATIONS.sub("\\1.\u00a0", " ".join(paragraph.split()))
-            yield from SENTENCE_END.split(re.sub(r"^(?:[->] )+|^\d+\. ", "", text))
+            yield from SENTENCE_END.split(re.sub(r"^(?:[->] )+|^\d+\. |^\*\*\w+\.\*\* ", "", text))
 
 
 def main() -> int:
