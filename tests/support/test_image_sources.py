@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from image_sets import make_set
@@ -26,7 +27,7 @@ def alone(monkeypatch, tmp_path):
     monkeypatch.setattr(image_sources.synthetic, "VERSION", 7)
 
 
-def write(folder, *, train=None, val=None, seed=0, progress=None):
+def write(folder, *, train=None, val=None, seed=0, jobs=1, progress=None):
     """Replace `synthetic.write`: seven plain images."""
     make_set(folder)
     if progress:
@@ -100,6 +101,15 @@ def test_synthetic_images_are_drawn_once_for_each_version(monkeypatch, capsys):
     monkeypatch.setattr(image_sources.synthetic, "VERSION", 8)
     assert data.load(quiet=True).root.name == "synthetic-8"
     assert first.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("shell", "jobs"), [(None, 1), (object(), 1), (SimpleNamespace(kernel=None), 2)]
+)
+def test_two_processes_draw_in_a_notebook_only(shell, jobs, monkeypatch):
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert image_sources._drawing_jobs() == jobs
 
 
 def test_no_summary_names_this_machine(monkeypatch, folder, tmp_path):

@@ -8,6 +8,7 @@ Source:
 import contextlib
 import os
 import shutil
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -152,7 +153,7 @@ def _synthetic(reason: str, quiet: bool) -> Found:
                 bar.total = total
                 bar.update(done - bar.n)
 
-            return synthetic.write(work / "synthetic", progress=progress)
+            return synthetic.write(work / "synthetic", jobs=_drawing_jobs(), progress=progress)
 
     try:
         name, what = _synthetic_name(), "the synthetic images"
@@ -174,3 +175,10 @@ def _photographs_name() -> str:
 
 def _synthetic_name() -> str:
     return f"synthetic-{synthetic.VERSION}"
+
+
+def _drawing_jobs() -> int:
+    """Return 2 in a notebook, else 1: new processes would import a script that calls this."""
+    ipython = sys.modules.get("IPython")
+    notebook = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+    return min(2, os.cpu_count() or 1) if notebook else 1
