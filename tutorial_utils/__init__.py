@@ -6,7 +6,6 @@ module imports which.
 """
 
 import importlib
-import os
 
 __version__ = "1.0.0"
 __all__ = [
@@ -29,10 +28,6 @@ __all__ = [
     "training",
     "widgets",
 ]
-
-# Read at torch's first allocation: large pages for large tensors, which Linux fills faster. A
-# training step of AlexNet's dense layers takes three quarters of the time (docs/performance.md).
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 def __getattr__(name: str):

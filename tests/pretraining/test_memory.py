@@ -1,6 +1,5 @@
 """Tests of `pretraining/memory.py`: a process reuses freed memory."""
 
-import os
 import platform
 import subprocess
 import sys
@@ -26,10 +25,7 @@ print(min(faults() for _ in range(8)))
 def test_freed_memory_is_reused_for_the_next_tensor():
     def faults(keep: str) -> int:
         command = [sys.executable, "-c", FAULTS.format(keep=keep)]
-        small = os.environ | {"THP_MEM_ALLOC_ENABLE": "0"}  # large pages have fewer faults
-        done = subprocess.run(
-            command, capture_output=True, check=True, text=True, cwd=FOLDER, env=small
-        )
+        done = subprocess.run(command, capture_output=True, check=True, text=True, cwd=FOLDER)
         return int(done.stdout)
 
     # 100 MB in pages of 4 kB. The first tensors may still touch new pages, and on a busy machine
