@@ -70,6 +70,8 @@ def test_outputs_are_stored_in_place_and_cleaned(folder, capsys):
     before = (folder / "01_good.ipynb").read_bytes()
     assert main(["lessons", "--folder", str(folder), "--in-place", "-p", "number=2"]) == 1
     assert "--in-place takes no -p" in capsys.readouterr().err
+    assert main(["lessons", "--folder", str(folder), "--in-place", "--jobs", "2"]) == 1
+    assert "--in-place takes no --jobs" in capsys.readouterr().err
     assert (folder / "01_good.ipynb").read_bytes() == before
     lessons.run_in_place(folder, only="01")
     book = nbformat.read(folder / "01_good.ipynb", as_version=4)

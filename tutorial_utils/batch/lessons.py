@@ -112,8 +112,8 @@ def run_lessons(
         only: run the lessons whose names start so ("06", or "02,07").
         parameters: passed to every lesson that declares them.
         limits: of time and of output, for each lesson.
-        jobs: lessons at a time, at most, each with its share of the processors; None for as many
-            as processors and memory allow. They run in new processes, so call this under
+        jobs: the most lessons at a time, which divide the processors among them; None for as many
+            as processors and memory allow. More than one run in new processes, so call this under
             `if __name__ == "__main__":` in a script.
 
     Returns:

@@ -123,6 +123,8 @@ def lessons(options: argparse.Namespace) -> int:
     folder = options.folder or lessons.NOTEBOOKS
     if options.in_place and options.parameters:
         raise ValueError("--in-place takes no -p: outputs in place are those of the defaults")
+    if options.in_place and options.jobs:
+        raise ValueError("--in-place takes no --jobs: it runs one lesson at a time")
     if options.in_place:
         errors = lessons.run_in_place(folder, only=options.only, limits=limits)
         for name, error in errors.items():
