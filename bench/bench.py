@@ -1,10 +1,10 @@
 """Compare the blog post's loop with the course's: time, memory, accuracy. `make bench` runs it.
 
 Every run is a separate process (`one.py`). A round is the post's epochs, the course with an empty
-cache and the course with a filled cache, right after one another. Ratios are taken within a round,
-so that a machine that is slow for a while is slow for all of them. It writes OUT/bench.json,
-OUT/bench.md and OUT/bench.png, which README.md explains. It is a benchmark, not a test: it exits
-with 0, whatever it finds.
+cache and with a filled one, and what a user would pick instead, right after one another. Ratios are
+taken within a round, so that a machine that is slow for a while is slow for all of them. It writes
+OUT/bench.json, OUT/bench.md and OUT/bench.png, which README.md explains. It is a benchmark, not a
+test: it exits with 0, whatever it finds.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import figure
@@ -29,8 +30,9 @@ from tutorial_utils import data, layers, models
 from tutorial_utils._support import feature_files, files
 
 HERE = Path(__file__).resolve().parent
-# How many of the post's epochs are run; one of VGG16's takes minutes.
+# How many epochs are run of the slow ways; one of VGG16's takes minutes.
 POST_EPOCHS = {"alexnet": 2, "vgg16": 1}
+FASTAI_EPOCHS = {"alexnet": summary.EPOCHS, "vgg16": 2}
 # The results depend on these files.
 CODE = (
     "_support/fast_pass",
@@ -56,10 +58,9 @@ def main() -> None:
     results = {}
     for arch in options.archs:
         results[arch] = summarise(arch, rounds)
-        if options.seeds:
-            measure_accuracy(arch, results[arch], runner, rounds, options)
     machine = describe(options.device, images.summary.removeprefix("images: "))
-    settings = {"rounds": options.rounds, "seeds": options.seeds, "code": code_sum()}
+    settings = {"rounds": options.rounds, "code": code_sum()}
+    settings |= {"dtype_pass": rounds[0]["peak"]["dtype_pass"]}
     settings |= {"post_batch": one.POST_BATCH, "course_batch": one.COURSE_BATCH, "lr": one.LR}
     settings |= {
         "targets": summary.TARGETS,
@@ -72,15 +73,14 @@ def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seeds", type=int, default=3, help="for the accuracy; 0 to skip it")
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
     parser.add_argument("--only", choices=models.ARCHS, help="one network")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--source", default="synthetic", help="a source of data.load, or a folder")
     parser.add_argument("--resume", action="store_true", help="reuse the finished rounds")
     options = parser.parse_args()
-    if options.rounds < 1 or options.seeds < 0:
-        parser.error("--rounds must be at least 1, and --seeds at least 0")
+    if options.rounds < 1:
+        parser.error("--rounds must be at least 1")
     if options.device == "auto":
         options.device = "cuda" if torch.cuda.is_available() else "cpu"
     options.archs = [options.only] if options.only else list(models.ARCHS)
@@ -141,16 +141,22 @@ def measure_rounds(options: argparse.Namespace, runner: Runner) -> list[dict]:
 
 
 def one_round(number: int, arch: str, runner: Runner) -> dict:
-    """Run each kind once; every other round starts with the course."""
-    order = ("post", "first", "cached") if number % 2 == 0 else ("first", "cached", "post")
-    seed, row = 100 * number, {"gflops": runner("peak")["gflops"]}
-    for kind in order:
-        if kind == "post":
-            row[kind] = runner("post", arch, "--seed", seed, "--epochs", POST_EPOCHS[arch])
-        else:
-            if kind == "first":
-                runner.clear()
-            row[kind] = runner("course", arch, "--seed", seed, "--epochs", summary.EPOCHS)
+    """Run each kind once, with a seed of the round's own; every other round starts with the course.
+
+    fastai runs in the first round only, if it is installed: it takes longest.
+    """
+    others = [kind for kind in summary.OTHERS if kind != "fastai"]
+    if number == 0 and find_spec("fastai"):
+        others.append("fastai")
+    order = ["post", "first", "cached"] if number % 2 == 0 else ["first", "cached", "post"]
+    epochs = {"post": POST_EPOCHS[arch], "fastai": FASTAI_EPOCHS[arch]}
+    row = {"peak": runner("peak")}
+    for kind in order + others:
+        if kind == "first":
+            runner.clear()
+        way = "course" if kind in ("first", "cached") else kind
+        settings = ("--seed", 100 * number, "--epochs", epochs.get(kind, summary.EPOCHS))
+        row[kind] = runner(way, arch, *settings)
         seconds, peak = row[kind]["seconds"], row[kind]["peak_gib"]
         print(f"round {number + 1}, {arch} {kind}: {seconds:.1f} s, {peak:.2f} GiB", flush=True)
     if row["first"]["reused"] or not row["cached"]["reused"]:
@@ -163,30 +169,10 @@ def summarise(arch: str, rounds: list[dict]) -> dict:
     convolutions, dense = mult_adds(arch)
     mine = [row for row in rounds if row["arch"] == arch]
     work = {"mult_adds": convolutions, "dense": dense}
-    rows = [summary.figures(row, gflops=row["gflops"], **work) for row in mine]
-    counts = {"epochs": summary.EPOCHS, "epochs_run_post": POST_EPOCHS[arch]}
-    return summary.middle(rows) | counts | work | {"rounds": rows, "runs": mine}
-
-
-def measure_accuracy(
-    arch: str, result: dict, runner: Runner, rounds: list[dict], options: argparse.Namespace
-) -> None:
-    """Train both ways with every seed, reuse finished runs, and add the comparison to a result."""
-    path = options.out / "accuracy.json"
-    runs = {"course": [], "accuracy": []}
-    for kind, seed in ((kind, 100 * n) for kind in runs for n in range(options.seeds)):
-        finished = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        recipe = "course" if kind == "course" else "post"
-        key = f"{arch} {recipe} {seed} {runner.stamp}"
-        if key not in finished:
-            finished[key] = runner(kind, arch, "--seed", seed, "--epochs", summary.EPOCHS)
-            files.write_json(path, finished)
-        runs[kind].append(finished[key])
-        last = finished[key]["curve"][-1]
-        print(f"accuracy, {arch} {recipe}, seed {seed}: {last['correct']} of {last['total']}")
-    posts = [row["post"] for row in rounds if row["arch"] == arch]
-    result |= summary.accuracies(runs["course"], runs["accuracy"])
-    result["same_epoch"] = summary.same_epoch(posts, runs["accuracy"])
+    rows = [summary.figures(row, **work) for row in mine]
+    result = summary.middle(rows) | summary.accuracies(mine)
+    result |= {"epochs": summary.EPOCHS, "epochs_run_post": POST_EPOCHS[arch]} | work
+    return result | {"same_epoch": summary.same_epoch(mine), "rounds": rows, "runs": mine}
 
 
 def mult_adds(arch: str) -> tuple[int, int]:

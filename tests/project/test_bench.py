@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -35,37 +36,49 @@ MACHINE = {
     "weights": "demo",
     "size": 224,
 }
-SETTINGS = {"rounds": 3, "post_batch": 20, "course_batch": 64, "lr": 1e-4}
+SETTINGS = {"rounds": 3, "post_batch": 20, "course_batch": 64, "lr": 1e-4, "dtype_pass": "float32"}
+PEAK = {"gflops": 50.0, "gflops_pass": 100.0, "dtype_pass": "bfloat16", "gb_per_s": 20.0}
 
 
 def post(epoch_s=10.0, *, build_s=1.0, seed=0, loss=0.5, peak=1.9):
     curve = [{"val_loss": loss, "correct": 100, "total": 153}]
     times = {"seconds": build_s + epoch_s, "build_s": build_s, "epoch_s": epoch_s}
     speeds = {"images_per_s": 397 / epoch_s, "val_images_per_s": 30.0}
-    return times | speeds | {"seed": seed, "curve": curve, "peak_gib": peak}
+    return times | speeds | {"seed": seed, "epochs": 1, "curve": curve, "peak_gib": peak}
 
 
 def course(seconds, *, peak=1.0, correct=140, seed=0):
     parts = {"features_s": seconds * 0.6, "head_s": seconds * 0.4}
     curve = [{"val_loss": 0.3, "correct": 120, "total": 153}]
     curve += [{"val_loss": 0.2, "correct": correct, "total": 153}]
-    speed = {"images_per_s": 397 / parts["features_s"]}
-    return parts | speed | {"seconds": seconds, "seed": seed, "curve": curve, "peak_gib": peak}
+    speed = {"images_per_s": 397 / parts["features_s"], "head_bytes": 4e10}
+    run = {"seconds": seconds, "seed": seed, "epochs": 12, "curve": curve, "peak_gib": peak}
+    return parts | speed | run
+
+
+def other(seconds, *, correct=138, seed=0, loss=0.5, epochs=12):
+    """Return a run of another way, whose epochs take 3 s each."""
+    curve = [{"val_loss": loss, "correct": correct, "total": 153, "seconds": 3.0}]
+    run = {"seconds": seconds, "seed": seed, "epochs": epochs, "curve": curve}
+    return run | {"features_s": 1.0, "peak_gib": 1.5}
 
 
 def rounds():
-    """Return three rounds of a machine that becomes slower for both ways."""
-    return [
-        {"post": post(10.0 * slow), "first": course(20.0 * slow), "cached": course(10.0 * slow)}
-        for slow in (1, 2, 3)
-    ]
+    """Return three rounds of a machine that becomes slower for all ways; one has fastai."""
+    found = []
+    for slow in (1, 2, 3):
+        row = {"post": post(10.0 * slow), "first": course(20.0 * slow), "peak": PEAK}
+        row |= {"cached": course(10.0 * slow), "extractor": other(40.0 * slow, loss=0.501)}
+        found.append(row | {"logistic": other(15.0 * slow, correct=130)})
+    found[0]["fastai"] = other(70.0, epochs=2)
+    return found
 
 
 def result(arch="alexnet"):
-    figures = [summary.figures(g, gflops=100.0, mult_adds=10**9, dense=10**8) for g in rounds()]
-    both = summary.accuracies([course(20.0)] * 3, [course(20.0, correct=138)] * 3)
-    same = {"same_epoch": summary.same_epoch([post()], [post(loss=0.501)])}
-    return summary.middle(figures) | both | same | {"epochs_run_post": bench.POST_EPOCHS[arch]}
+    figures = [summary.figures(group, mult_adds=10**9, dense=10**8) for group in rounds()]
+    found = summary.middle(figures) | summary.accuracies(rounds())
+    same = {"same_epoch": summary.same_epoch(rounds())}
+    return found | same | {"epochs_run_post": bench.POST_EPOCHS[arch]}
 
 
 def test_the_post_is_extrapolated_from_its_epoch_and_counts_building_once():
@@ -74,45 +87,63 @@ def test_the_post_is_extrapolated_from_its_epoch_and_counts_building_once():
 
 def test_ratios_are_taken_within_a_round():
     groups = rounds()
-    ratios = [
-        summary.figures(group, gflops=100.0, mult_adds=1, dense=1)["ratio_first"]
-        for group in groups
-    ]
+    found = [summary.figures(group, mult_adds=1, dense=1) for group in groups]
+    assert [row["ratio_extractor"] for row in found] == [2.0] * 3
+    ratios = [row["ratio_first"] for row in found]
     assert ratios == pytest.approx([121 / 20, 241 / 40, 361 / 60])
     mixed = summary.post_seconds(groups[2]["post"]) / groups[0]["first"]["seconds"]
     assert mixed == pytest.approx(3 * ratios[2]), "of different rounds they would be far off"
 
 
 def test_figures_of_a_round():
-    group = {"post": post(), "first": course(20.0), "cached": course(10.0, peak=1.2)}
-    figures = summary.figures(group, gflops=50.0, mult_adds=10**9, dense=5 * 10**8)
+    group = rounds()[0] | {"cached": course(10.0, peak=1.2)}
+    figures = summary.figures(group, mult_adds=10**9, dense=5 * 10**8)
     assert figures["ratio_cached"] == pytest.approx(12.1)
     assert figures["peak_gib"] == 1.2, "the larger of the course's two"
     assert figures["peak_gib_post"] == 1.9
-    assert figures["share_of_peak"] == pytest.approx(2 * 397 / 12 / 50)
+    assert figures["share_of_peak"] == pytest.approx(2 * 397 / 12 / 100)
     assert figures["share_of_peak_post"] == pytest.approx(2 * 1.5 * 30 / 50)
+    assert figures["share_of_bandwidth"] == pytest.approx(40 / 8 / 20)
+    assert figures["seconds_fastai"] == 70.0 + 10 * 3.0, "ten epochs are extrapolated"
+    assert figures["ratio_logistic"] == 0.75 and figures["peak_gib_logistic"] == 1.5
 
 
 def test_medians_and_spreads():
     found = summary.middle([{"x": 3.0, "y": 1}, {"x": 1.0, "y": 1}, {"x": 2.5, "y": 1}])
     assert found == {"x": 2.5, "x_spread": [1.0, 3.0], "y": 1, "y_spread": [1, 1]}
+    found = summary.middle([{"x": 3.0}, {"x": 1.0, "only here": 4}])
+    assert found["x"] == 2.0 and found["only here"] == 4
 
 
 @pytest.mark.parametrize(("correct", "not_below"), [(140, True), (134, True), (128, False)])
 def test_accuracy_is_compared_with_the_interval_around_the_posts(correct, not_below):
-    runs = [course(20.0, correct=n, seed=s) for n, s in ((139, 0), (140, 100), (141, 200))]
-    found = summary.accuracies([course(20.0, correct=correct)] * 3, runs)
+    first = {"first": course(20.0, correct=correct)}
+    found = summary.accuracies(
+        [first | {"extractor": other(40.0, correct=n)} for n in (139, 140, 141)]
+    )
     assert found["accuracy_post"] == pytest.approx(140 / 153)
     assert found["accuracy_post_interval"] == pytest.approx([0.860, 0.950], abs=1e-3)
     assert found["accuracy_post_correct"] == [139, 140, 141]
     assert found["not_below"] is not_below
 
 
-def test_the_real_epoch_is_compared_with_its_own_seed_only():
-    cached = [post(loss=0.5, seed=0), post(loss=0.7, seed=100)]
-    real = [post(loss=0.502, seed=0), post(loss=0.72, seed=100), post(loss=0.9, seed=300)]
-    rows = summary.same_epoch(real, cached)
+def test_the_real_epoch_is_compared_with_that_of_its_own_round():
+    losses = [(0, 0.502, 0.5), (100, 0.72, 0.7)]
+    groups = [
+        {"post": post(loss=real, seed=seed), "extractor": other(40.0, loss=cached, seed=seed)}
+        for seed, real, cached in losses
+    ]
+    rows = summary.same_epoch(groups)
     assert [(row["seed"], row["same"]) for row in rows] == [(0, True), (100, False)]
+
+
+def test_a_way_that_ran_too_few_epochs_has_no_accuracy():
+    found = result()
+    assert "accuracy_fastai" not in found
+    assert found["accuracy_logistic_correct"] == [130] * 3
+    text = summary.markdown({"alexnet": found}, MACHINE, SETTINGS)
+    row = next(line for line in text.splitlines() if "fastai" in line)
+    assert "| 100.0 (100.0 to 100.0) | 5.0 (5.0 to 5.0) |" in row and "not measured" in row
 
 
 def test_passes_and_misses():
@@ -125,13 +156,6 @@ def test_passes_and_misses():
     assert [ok for ok, _ in summary.verdicts("vgg16", found)] == [False, True, True, True]
 
 
-def test_without_accuracy_there_is_no_verdict_and_the_table_has_a_gap():
-    found = {k: v for k, v in result().items() if "accuracy" not in k and k != "not_below"}
-    assert len(summary.verdicts("alexnet", found)) == 3
-    text = summary.markdown({"alexnet": found}, MACHINE, SETTINGS)
-    assert "| **accuracy, post** | not measured |" in text and "VGG16" not in text
-
-
 def test_the_report_names_what_was_measured_and_what_was_extrapolated():
     results = json.loads(json.dumps({"vgg16": result("vgg16"), "alexnet": result()}))
     text = summary.markdown(results, MACHINE, SETTINGS)
@@ -141,6 +165,7 @@ def test_the_report_names_what_was_measured_and_what_was_extrapolated():
     assert "2 for AlexNet, 1 for VGG16" in text
     assert "224 x 224" in text and "Weights: demo" in text and "397 synthetic images" in text
     assert text.count("- pass: ") == 6 and text.count("- MISS: ") == 2
+    assert "| the blog post's loop | 241.0 (121.0 to 361.0) | 6.0 (6.0 to 6.0) |" in text
     assert "NOT the same" not in text and "the same (2.0e-03 apart" in text
 
 
@@ -171,7 +196,7 @@ class Fake:
     def __call__(self, what, *arguments):
         self.calls.append(what)
         if what == "peak":
-            return {"gflops": 100.0}
+            return PEAK
         return post() if what == "post" else course(20.0) | {"reused": self.calls[-2] == "course"}
 
     def clear(self):
@@ -183,12 +208,17 @@ def options_for(folder, **changes):
     return argparse.Namespace(**(defaults | changes))
 
 
-def test_rounds_alternate_and_begin_with_the_cache_empty(tmp_path):
+def test_rounds_alternate_and_begin_with_the_cache_empty(tmp_path, monkeypatch):
+    monkeypatch.setattr(bench, "find_spec", lambda name: True)
     fake = Fake()
     rows = bench.measure_rounds(options_for(tmp_path), fake)
-    assert fake.calls[:5] == ["peak", "post", "clear", "course", "course"]
-    assert fake.calls[5:] == ["peak", "clear", "course", "course", "post"]
+    others = ["extractor", "logistic"]
+    assert fake.calls[:8] == ["peak", "post", "clear", "course", "course", *others, "fastai"]
+    assert fake.calls[8:] == ["peak", "clear", "course", "course", "post", *others]
     assert [row["round"] for row in rows] == [0, 1]
+    monkeypatch.setattr(bench, "find_spec", lambda name: None)
+    bench.measure_rounds(options_for(tmp_path, rounds=1), fake)
+    assert fake.calls.count("fastai") == 1, "it is left out where it is not installed"
 
 
 @pytest.mark.parametrize(
@@ -213,9 +243,32 @@ def test_a_run_that_fails_stops_the_benchmark(tmp_path, monkeypatch):
         runner("post", "alexnet")
 
 
-def test_a_matrix_product_has_a_speed(monkeypatch):
+def test_the_machine_has_a_speed(monkeypatch):
     monkeypatch.setattr(one, "SIDE", 16)
-    assert one.matrix_gflops("cpu", times=2) > 0
+    monkeypatch.setattr(one, "COPIED", 2**20)
+    found = one.peak("cpu")
+    assert found["dtype_pass"] in ("bfloat16", "float32")
+    assert min(found["gflops"], found["gflops_pass"], found["gb_per_s"]) > 0
+
+
+def test_the_ways_of_libraries_learn_an_easy_task(tmp_path, monkeypatch):
+    # A frozen network of random weights tells red from green, too.
+    for split, count in {"train": 6, "val": 3}.items():
+        for name, color in {"green": "green", "red": "red"}.items():
+            (tmp_path / split / name).mkdir(parents=True)
+            for number in range(count):
+                image = Image.new("RGB", (230, 230), color)
+                image.putpixel((number, 0), (0, 0, 255))
+                image.save(tmp_path / split / name / f"{number}.png")
+    images = argparse.Namespace(root=tmp_path, classes=["green", "red"])
+    settings = {"seed": 0, "epochs": 4, "device": "cpu"}
+    monkeypatch.setattr(one, "LR", 1e-3)
+    kinds = ["extractor", "logistic"] + ["fastai"] * bool(find_spec("fastai"))
+    for kind in kinds:
+        run = one.WAYS[kind]("alexnet", images, **settings)
+        last = run["curve"][-1]
+        assert last["total"] == 6 and last["correct"] == 6, kind
+        assert 0 < last["seconds"] <= run["seconds"]
 
 
 def test_cost_takes_the_median_of_each_size_and_the_widest_gap():
