@@ -19,7 +19,7 @@ lessons: $(READY) ## Run all lessons into build/lessons, with HTML pages and a t
 # Two tests at a time: a lesson holds up to 2 GB.
 SIDE_BY_SIDE ?= -n 2 --dist worksteal
 
-test: $(READY_FOR_TESTS) ## Run every test: style, imports, package, all lessons by papermill and nbval
+test: $(READY_FOR_TESTS) ## Run the tests: style, imports, package, all lessons by papermill and nbval
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not long"
 
@@ -100,7 +100,7 @@ book: $(READY_FOR_BOOK) ## Build the book into build/book: the lessons and docs/
 notebooks: $(READY) ## Run the lessons in place, so that the committed outputs are fresh
 	TUTORIAL_OFFLINE=1 ANTS_BEES_DIR= $(BIN)/python -m tutorial_utils lessons --in-place
 
-results: $(READY) ## Measure the table of results in docs/results.md again (long; RESULTS_FLAGS="--seeds 3")
+results: $(READY) ## Measure what images/results.json lacks for the table in docs/results.md (long; RESULTS_FLAGS="--seeds 3")
 	$(BIN)/python images/measure.py $(RESULTS_FLAGS)
 
 bench: $(READY) ## Compare the blog post's loop with the course's (long; BENCH_FLAGS="--rounds 1")
@@ -114,7 +114,7 @@ bench-widgets: $(READY) ## Measure how long the widgets take to redraw
 	$(BIN)/python bench/widgets.py $(BENCH_FLAGS)
 
 # Binder's 2 GiB as a control group, which needs root.
-bench-lessons: $(READY) ## Measure time and memory of every lesson (BENCH_FLAGS="--write" into its head and docs/)
+bench-lessons: $(READY) ## Measure time and memory of every lesson (needs root; see docs/performance.md)
 	$(BIN)/python bench/lessons.py $(BENCH_FLAGS)
 
 bench-weights: $(READY) ## Measure the demo weights: accuracy of a linear head, loading time and memory

@@ -76,7 +76,10 @@ def parse() -> argparse.Namespace:
         "--write", action="store_true", help="write the lessons' head lines and a table"
     )
     parser.add_argument("--store", action="store_true", help="store the offline run's outputs")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.write and not (options.photographs and options.torch_home):
+        parser.error("--write needs both worlds: give --photographs and --torch-home")
+    return options
 
 
 def measure(

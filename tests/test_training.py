@@ -345,6 +345,11 @@ def test_auto_is_mixed_where_bf16_is_native(native, monkeypatch):
     assert measured(small_cnn_run("auto")) == measured(wanted)
 
 
+def test_features_are_trained_in_float32():
+    histories = [run(head(), epochs=2, precision=name)[1] for name in ("float32", "mixed")]
+    assert measured(histories[0]) == measured(histories[1])
+
+
 def test_gradients_are_freed_after_each_step():
     network = head(frozen=())
     for parameter in network.parameters():

@@ -82,9 +82,10 @@ def fit(
         quiet: print nothing.
         progress: whether to show a bar over the batches of an epoch; None shows it if
             `interactive()` and not quiet.
-        precision: "float32"; "mixed", bfloat16 where autocast allows it, with the channels of
-            images last in memory; or "auto", mixed if the device computes bfloat16 natively, else
-            float32. Validation is always in float32.
+        precision: of training on images (N, C, H, W): "float32"; "mixed", bfloat16 where autocast
+            allows it, with the channels last in memory; or "auto", mixed if the device computes
+            bfloat16 natively, else float32. Training on features is always in float32, since dense
+            layers wait for memory, not for arithmetic. So is validation.
         on_epoch: called with the history after each epoch, when its checkpoint is written.
         stop: called before each training batch; if it returns true, training ends as by Ctrl-C.
 
@@ -241,10 +242,9 @@ class _Run:
         return Score(loss_sum / total, correct, total)
 
     def _forward(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        if not self.mixed:
+        if not self.mixed or inputs.ndim != 4:
             return inference.compute_logits(self.network, inputs, labels)
-        if inputs.ndim == 4:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16):
             return inference.compute_logits(self.network, inputs, labels).float()
 

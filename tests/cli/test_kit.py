@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import types
 import zipfile
@@ -14,6 +15,8 @@ from tiny_kits import WEIGHTS, machine
 from tutorial_utils import synthetic
 from tutorial_utils._support import cache
 from tutorial_utils.cli import kit
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def test_a_kit_holds_images_weights_lessons_and_their_checksums(teacher, course, tmp_path, capsys):
@@ -41,6 +44,16 @@ def test_a_kit_holds_images_weights_lessons_and_their_checksums(teacher, course,
     assert [Path(name).name[:8] for name in names if name.startswith("weights/")] == ["alexnet-"]
     assert manifest["format"] == kit.FORMAT and set(manifest["files"]) == set(names) - {"kit.json"}
     assert made.files.keys() == manifest["files"].keys()
+
+
+def test_pages_and_scripts_that_lessons_link_are_packed(teacher, tmp_path):
+    made = kit.make(tmp_path / "class.zip", ROOT / "notebooks", quiet=True)
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "notebooks").glob("*.ipynb")]
+    links = {link for text in texts for link in re.findall(r"\]\(([\w./]+\.(?:md|py))\)", text)}
+    assert "../docs/glossary.md" in links
+    linked = {os.path.normpath(f"lessons/notebooks/{link}") for link in links}
+    assert linked <= set(made.files)
+    assert len(linked) == len(kit.LINKED)
 
 
 def test_the_same_content_gives_the_same_bytes(teacher, course, tmp_path, monkeypatch):

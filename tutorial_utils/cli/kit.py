@@ -25,6 +25,13 @@ from tutorial_utils.batch import lessons as batch
 
 # 1 was the format before modules and functions were renamed: its lessons call the old names.
 FORMAT = 2
+LINKED = (  # what lessons link beside each other and their solutions
+    "docs/batch.md",
+    "docs/deployment.md",
+    "docs/glossary.md",
+    "notebooks/ants_and_bees.py",
+    "tutorial_utils/assets/README.md",
+)
 MANIFEST = "kit.json"
 CHUNK_BYTES = 2**20
 
@@ -149,6 +156,8 @@ def _members(images: Path, lessons: list[Path], solutions: bool) -> dict[str, Pa
         members[f"lessons/notebooks/solutions/{path.name}"] = path
     for path in (notebooks.parent / "images").glob("*.svg"):  # the badges
         members[f"lessons/images/{path.name}"] = path
+    linked = {name: notebooks.parent / name for name in LINKED}
+    members |= {f"lessons/{name}": path for name, path in linked.items() if path.is_file()}
     for path in images.rglob("*"):
         if path.is_file() and path.name != cache.MANIFEST:
             members[f"cache/{images.name}/{path.relative_to(images).as_posix()}"] = path
