@@ -36,6 +36,7 @@ def read(lessons, tmp_path, cells, *, name="a.ipynb", ids=True):
         (["if 1:\n    a = 1", "a += 1"], "a", [0, 1]),
         (["a = 1", "def broken(:", "%matplotlib inline\nb = a"], "b", [0, 2]),
         (["a = 1", "b = [a for a in range(3)]"], "b", [1]),
+        (["a = 1", "b = {a: [a for a in range(3)] for a in range(3)}", "c = a"], "c", [0, 2]),
     ],
 )
 def test_the_cells_that_a_name_needs(code, needed, found):

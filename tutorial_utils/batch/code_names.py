@@ -91,7 +91,7 @@ def _names(statements: Sequence[ast.stmt]) -> Names:
     bound, surely, imported, used, changed = set(), set(), set(), set(), set()
     functions = {}
     for node in statements:
-        table = symtable.symtable(ast.unparse(node), "cell", "exec")
+        table = symtable.symtable(ast.unparse(_Generators().visit(node)), "cell", "exec")
         globals_ = _globals_in(table)
         inner = {name for name in _changed_in(node) if name in globals_}
         used |= globals_ - surely
@@ -104,6 +104,23 @@ def _names(statements: Sequence[ast.stmt]) -> Names:
             changed |= inner
         surely |= own if isinstance(node, UNCONDITIONAL) else set()
     return Names(*map(frozenset, (bound, surely, imported, used, changed)), functions)
+
+
+class _Generators(ast.NodeTransformer):
+    """Make generators of comprehensions, whose own names Python 3.12 adds to the code around them.
+
+    Source: PEP 709, https://peps.python.org/pep-0709/
+    """
+
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp) -> ast.GeneratorExp:
+        self.generic_visit(node)
+        return ast.GeneratorExp(node.elt, node.generators)
+
+    visit_SetComp = visit_ListComp
+
+    def visit_DictComp(self, node: ast.DictComp) -> ast.GeneratorExp:
+        self.generic_visit(node)
+        return ast.GeneratorExp(ast.Tuple([node.key, node.value], ast.Load()), node.generators)
 
 
 def _globals_in(table: symtable.SymbolTable) -> set[str]:
