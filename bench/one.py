@@ -239,7 +239,7 @@ def fastai(arch: str, images: data.ImageSet, *, seed: int, epochs: int, device: 
     )
     curve, ends = [], [clock(device)]
 
-    class Log(fast.Callback):
+    class Rows(fast.Callback):
         order = fast.Recorder.order + 1  # after the epoch's values are recorded
 
         def after_epoch(self):
@@ -253,7 +253,7 @@ def fastai(arch: str, images: data.ImageSet, *, seed: int, epochs: int, device: 
         loaders,
         lambda pretrained: models.build(arch, weights=WEIGHTS, quiet=True),
         metrics=fast.accuracy,
-        cbs=Log(),
+        cbs=Rows(),
     )
     with learner.no_bar(), learner.no_logging():
         learner.fine_tune(epochs - 1)
