@@ -195,8 +195,8 @@ def _settings(settings: dict, results: dict, archs: list[str]) -> str:
         f"these were run: {run}; the fastest counts {EPOCHS} times. The course's {EPOCHS} were all "
         f"run. Post: batch {settings['post_batch']}, course: batch {settings['course_batch']}; "
         f"both Adam, learning rate {settings['lr']:g}; the course trains the first dense layer in "
-        f"the span of its features, a method of its own. The course's pass and "
-        f"training compute in {settings['dtype_pass']}, everything else in float32."
+        f"the span of its features, a method of its own. The course's pass is in "
+        f"{settings['dtype_pass']}, everything else in float32."
     )
 
 
