@@ -224,7 +224,7 @@ def logistic(arch: str, images: data.ImageSet, *, seed: int, epochs: int, device
 
 
 def fastai(arch: str, images: data.ImageSet, *, seed: int, epochs: int, device: str) -> dict:
-    """Run fastai's `fine_tune` with its defaults: one epoch frozen, then all layers."""
+    """Run fastai's `fine_tune` with default settings: one epoch frozen, then all layers."""
     from fastai.vision import all as fast
 
     start = clock(device)

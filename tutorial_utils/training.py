@@ -84,8 +84,8 @@ def fit(
             `interactive()` and not quiet.
         precision: of training on images (N, C, H, W): "float32"; "mixed", bfloat16 where autocast
             allows it, with the channels last in memory; or "auto", mixed if the device computes
-            bfloat16 natively, else float32. Training on features is always in float32, since dense
-            layers wait for memory, not for arithmetic. So is validation.
+            bfloat16 natively, else float32. Training on features is always in float32, in
+            which dense layers are faster on a CPU. So is validation.
         on_epoch: called with the history after each epoch, when its checkpoint is written.
         stop: called before each training batch; if it returns true, training ends as by Ctrl-C.
 

@@ -107,7 +107,7 @@ def _names(statements: Sequence[ast.stmt]) -> Names:
 
 
 class _Generators(ast.NodeTransformer):
-    """Make generators of comprehensions, whose own names Python 3.12 adds to the code around them.
+    """Replace comprehensions by generators, whose names stay their own in Python 3.12 and later.
 
     Source: PEP 709, https://peps.python.org/pep-0709/
     """
